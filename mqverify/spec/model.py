@@ -1,0 +1,173 @@
+"""A spec, validated: one shape for every word, units resolved, short forms expanded.
+
+Durations are integer nanoseconds, sizes integer bytes, shares are fractions of 1. `mqverify.spec.read` brings the many
+ways to write a word to these shapes *before* pydantic sees them, so that one mistake gives one diagnostic.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "BackendSection",
+    "Expectation",
+    "Fault",
+    "Group",
+    "Handler",
+    "Keys",
+    "Settle",
+    "Spec",
+    "When",
+    "Workload",
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Keys(_Model):
+    """How many aggregates there are, and how messages fall on them."""
+
+    count: int = Field(default=1, ge=1)
+    distribution: Literal["uniform", "zipf", "hot"] = "uniform"
+    skew: float | None = None
+    """`zipf 1.1`: the exponent; `hot 90%`: the share of the first key, of 1."""
+
+
+class Handler(_Model):
+    takes: tuple[int, int] = (1_000_000, 1_000_000)
+    """Nanoseconds, least and most; drawn uniformly for each handling."""
+    poison_one_in: int | None = None
+    """`poison: 1 in 1000`: that share of the messages fails every time."""
+    attempts: int = Field(default=1, ge=1)
+    on_failure: Literal["retry", "skip", "park", "stop", "crash"] = "retry"
+    close: Literal["always", "clean_only", "never"] = "always"
+
+
+class Settle(_Model):
+    """When a consumer tells the broker that it is done."""
+
+    policy: Literal[
+        "before_handling", "before_batch", "after_handling", "after_batch", "automatic", "every", "with_effect"
+    ] = "after_handling"
+    every_time: int | None = None
+    every_count: int | None = None
+
+
+class Group(_Model):
+    """One set of consumers who share the work. What is None follows the workload or the backend's own default."""
+
+    consumers: int | None = Field(default=None, ge=1)
+    joins: Literal["start", "drained"] = "start"
+    start: Literal["beginning", "end"] | None = None
+    settle: Settle | None = None
+    commit: Literal["sync", "async"] | None = None
+    handler: Handler | None = None
+    sink: Literal["plain", "idempotent", "transactional"] | None = None
+
+
+class Workload(_Model):
+    messages: int = Field(ge=1, le=10_000_000)
+    keys: Keys = Keys()
+    producers: int = Field(default=1, ge=1, le=1_000)
+    consumers: int = Field(default=1, ge=1, le=1_000)
+    groups: dict[str, Group] = Field(default_factory=lambda: {"group": Group()})
+    """In the order of the spec. A spec that names none has the one group `group`."""
+    rate: float | None = None
+    """Messages a second over all producers; None: as fast as possible."""
+    payload: int = Field(default=100, ge=0)
+    handler: Handler = Handler()
+    settle: Settle = Settle()
+    commit: Literal["sync", "async"] = "sync"
+    loop: Literal["poll", "iterator"] = "poll"
+    start: Literal["consumers_first", "together", "producers_first"] = "consumers_first"
+    shard: Literal["key"] | None = None
+    sink: Literal["plain", "idempotent", "transactional"] = "plain"
+    writers_per_key: int = Field(default=1, ge=1)
+    in_flight: Literal["pipelined", "one"] = "pipelined"
+    batch: int | None = None
+    transaction: int | None = None
+    expected_revision: Literal["any", "exact", "no_stream", "exists"] = "any"
+    on_unknown: Literal["leave", "retry"] = "leave"
+
+
+class When(_Model):
+    """What a fault waits for. Counts are of distinct messages."""
+
+    metric: Literal["now", "sent", "acked", "delivered", "handled", "settled", "time", "drained"] = "now"
+    low: float = 0
+    high: float = 0
+    """A range that the seed draws from: messages, or shares of 1 if `share`, or nanoseconds for `time`."""
+    share: bool = False
+
+
+class Fault(_Model):
+    """One fault of a spec. Which fields a kind takes is the registry of kinds in `mqverify.faults`."""
+
+    kind: str
+    """`crash`, `pause`, `slow`, `pass`, `add_partitions`, `cut`, …"""
+    target: tuple[str, ...] = ()
+    """`("consumer",)`, `("billing/consumer-1",)`, `("all consumers",)`, `("consumer-1", "broker")` …"""
+    when: When = When()
+    point: Literal["before_handle", "in_handler", "before_settle", "in_settle", "after_settle"] | None = None
+    restart_after: tuple[int, int] | None = (0, 0)
+    """Nanoseconds, least and most; None: never."""
+    duration: tuple[int, int] | None = None
+    """`for:`, or the time that a `pass` lets go by."""
+    handler: tuple[int, int] | None = None
+    """`slow`: how long a handling takes."""
+    by: tuple[int, int] | None = None
+    times: int = Field(default=1, ge=1)
+    group: str | None = None
+    amount: int | None = None
+    """`add_partitions`: the new total; `add_consumers`, `remove_consumers`: how many."""
+    one_way: bool = False
+    lose: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What kinds of later versions carry; known to the schema, `unsupported` until then."""
+    line: int = 0
+    """Line in the spec's file, for messages."""
+
+
+class Expectation(_Model):
+    """What a spec expects of one guarantee, with the guarantee's parameters as text in base units."""
+
+    verdict: Literal["held", "violated", "unsupported"] = "held"
+    why: str | None = None
+    parameters: dict[str, str] = Field(default_factory=dict)
+    line: int = 0
+
+
+class BackendSection(_Model):
+    """One entry under `backends:`; `settings` is the validated settings model of the system."""
+
+    label: str
+    system: str
+    settings: Any
+    expect: dict[str, Expectation] = Field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
+    """Why this version of mqverify cannot run it, if it cannot; empty if it can."""
+    line: int = 0
+
+
+class Spec(_Model):
+    name: str
+    file: str
+    """As given on the command line, for messages and reports."""
+    text: str
+    """The source, for cases and for workers of other machines."""
+    about: str = ""
+    decision: str | None = None
+    tags: tuple[str, ...] = ()
+    runs: int | None = Field(default=None, ge=1)
+    workload: Workload
+    backends: dict[str, BackendSection]
+    faults: tuple[Fault, ...] = ()
+    expect: dict[str, Expectation] = Field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
+    """Words of this spec that this version of mqverify knows but cannot run yet, each with its reason."""
+
+    def expectations(self, label: str) -> dict[str, Expectation]:
+        """What is expected on one backend: its own `expect` over the spec's, guarantee by guarantee."""
+        return {**self.expect, **self.backends[label].expect}
