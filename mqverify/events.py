@@ -1,0 +1,163 @@
+"""What a check tells those who listen: small immutable events, in order. Reports are listeners.
+
+A check begins with `CheckStarted`, tells `RunFinished` for each run and `ScenarioFinished` when all runs of one spec on
+one backend are judged, and ends with `CheckFinished`, also when it was interrupted.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "CheckFinished",
+    "CheckStarted",
+    "Event",
+    "Result",
+    "RunFinished",
+    "RunSummary",
+    "ScenarioFinished",
+    "ScenarioStarted",
+    "Summary",
+    "VerdictName",
+    "Warned",
+    "Witness",
+    "WitnessEvent",
+    "World",
+]
+
+VerdictName = Literal["held", "violated", "inconclusive", "unsupported"]
+World = Literal["simulated", "real"]
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessEvent:
+    """One line of a witness, in the order of time."""
+
+    at_ns: int
+    actor: str
+    event: str
+    message: int | None = None
+    key: str | None = None
+    sequence: int | None = None
+    partition: str | None = None
+    """The name of the partition or stream."""
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The messages and events that show one violation: enough for a person to be convinced in a minute."""
+
+    run: int
+    sentence: str
+    events: tuple[WitnessEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run: what folding findings to a verdict needs to know of it, and what reports say of it."""
+
+    scenario: int
+    run: int
+    seed: int
+    drained: bool
+    give_up_reason: str | None
+    faults: tuple[tuple[int, str, bool, str | None], ...]
+    """(fault's number in the spec, its kind, took effect, why not), one for each repetition."""
+    digest: str
+    messages: int
+    deliveries: int
+    virtual_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One guarantee of one spec on one backend, over all runs."""
+
+    spec: str
+    file: str
+    backend: str
+    system: str
+    world: World
+    guarantee: str
+    code: str
+    expected: VerdictName
+    expected_why: str | None
+    verdict: VerdictName
+    as_expected: bool | None
+    """None: neither (unsupported, or on a real broker an expected violation that did not show)."""
+    runs: int
+    decided_by: int
+    obligations: int
+    violations: int
+    reason: str
+    witness: Witness | None
+    reproduce: str
+    """A command line that shows the witness again."""
+    decision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of results; `waived` are expected violations that did show."""
+
+    as_expected: int = 0
+    not_as_expected: int = 0
+    inconclusive: int = 0
+    unsupported: int = 0
+    waived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStarted:
+    version: str
+    specs: int
+    scenarios: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should know that decides no verdict."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioStarted:
+    scenario: int
+    spec: str
+    file: str
+    backend: str
+    system: str
+    world: World
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    spec: str
+    backend: str
+    summary: RunSummary
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFinished:
+    scenario: int
+    spec: str
+    file: str
+    backend: str
+    results: tuple[Result, ...]
+    details: tuple[tuple[str, str], ...] = ()
+    """What else is worth knowing: the broker's version, the folder of histories."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinished:
+    summary: Summary
+    exit_code: int
+    wall_ms: int
+    interrupted: bool = False
+
+
+Event = CheckStarted | Warned | ScenarioStarted | RunFinished | ScenarioFinished | CheckFinished
