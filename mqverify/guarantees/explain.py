@@ -1,0 +1,36 @@
+"""`mqverify explain NAME`: what a guarantee promises, and the queries that decide it."""
+
+import textwrap
+
+from mqverify.guarantees.registry import Guarantee, Parameter
+
+__all__ = ["explain_guarantee"]
+
+_WIDTH = 100
+
+
+def explain_guarantee(guarantee: Guarantee) -> str:
+    """The header and the two queries of a guarantee as text for a terminal, without colors."""
+    parameters = "; ".join(_parameter(one) for one in guarantee.parameters) or "none"
+    fields = {
+        "promise": guarantee.promise,
+        "meaning": guarantee.meaning,
+        "needs": ", ".join(guarantee.needs) or "nothing",
+        "parameters": parameters,
+        "cannot": guarantee.cannot,
+        "mends": guarantee.mends,
+        "file": guarantee.source_file,
+    }
+    lines = [f"{guarantee.code} {guarantee.name}", ""]
+    for name, text in fields.items():
+        lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name + ':':12}", subsequent_indent=" " * 12)
+    for name, query in (("obligations", guarantee.obligations), ("violations", guarantee.violations)):
+        lines += ["", f"{name}:", "", textwrap.indent(query, "    ")]
+    return "\n".join(lines) + "\n"
+
+
+def _parameter(parameter: Parameter) -> str:
+    if parameter.required:
+        return f"{parameter.name}: {parameter.kind}, required"
+    default = "" if parameter.default is None else f" = {parameter.default}"
+    return f"{parameter.name}: {parameter.kind}{default}"

@@ -1,0 +1,188 @@
+"""Judging histories: the queries of the guarantees over the tables of many runs at once, and witnesses for what they find.
+
+The connection holds the tables of `mqverify.history` for all runs to judge. Nothing else decides a verdict: exemptions
+are in the queries, never here.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import duckdb
+
+from mqverify.errors import InternalError, UsageError
+from mqverify.events import Witness
+from mqverify.guarantees.findings import Finding
+from mqverify.guarantees.registry import Guarantee, catalogue, view_sources
+from mqverify.guarantees.witness import Shown, witnesses
+
+__all__ = ["judge"]
+
+Vocabulary = Mapping[int, Mapping[str, str]]
+"""Scenario -> the system's own words for `position` and `place`, such as offset and partition."""
+
+_STATEMENT = re.compile(r"CREATE OR REPLACE TEMP (?P<kind>TABLE|VIEW|MACRO) (?P<name>\w+)")
+_COMMENT = re.compile(r"--[^\n]*")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One shared piece: the statement that makes it, and every word of it (names of other pieces are among them)."""
+
+    name: str
+    kind: str
+    statement: str
+    words: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the queries of one guarantee found, by run."""
+
+    obligations: Mapping[int, int]
+    violations: Mapping[int, int]
+    first: Mapping[int, Shown]
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection,
+    asked: Mapping[int, Sequence[str]],
+    vocabulary: Vocabulary | None = None,
+    guarantees: Mapping[str, Guarantee] | None = None,
+) -> list[Finding]:
+    """Judge every run of the asked scenarios: one finding for each run and guarantee, in order of both.
+
+    `asked` maps a scenario's number to names of guarantees; `guarantees` replaces the catalogue (with a user's own added).
+    Raises `UsageError` for a name that is not among them, `InternalError` if a query cannot be run.
+    """
+    known = catalogue() if guarantees is None else guarantees
+    names = list(dict.fromkeys(name for of_scenario in asked.values() for name in of_scenario))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no guarantee `{name}` to judge; `mqverify list` shows those there are")
+    scenario_of = {run: scenario for run, scenario in connection.execute("SELECT run, scenario FROM runs").fetchall()}
+    runs_asking = {
+        name: {run for run, scenario in scenario_of.items() if name in asked.get(scenario, ())} for name in names
+    }
+    chosen = [known[name] for name in names]
+    with _shared(connection, chosen):
+        counted = {one.name: _count(connection, one, runs_asking[one.name]) for one in chosen}
+        doubts = _doubts(connection, chosen)
+        shown = [(name, run, first) for name in names for run, first in counted[name].first.items()]
+        seen = witnesses(connection, [(run, first) for _, run, first in shown], scenario_of, vocabulary or {})
+    witness_of = {(name, run): witness for (name, run, _), witness in zip(shown, seen, strict=True)}
+    findings = [
+        _finding(known[name], run, scenario, counted[name], doubts.get(run, ()), witness_of.get((name, run)))
+        for run, scenario in scenario_of.items()
+        for name in names
+        if run in runs_asking[name]
+    ]
+    return sorted(findings, key=lambda one: (one.scenario, one.run, known[one.guarantee].code))
+
+
+def _finding(
+    guarantee: Guarantee,
+    run: int,
+    scenario: int,
+    counted: _Counted,
+    doubts: Iterable[tuple[str, str]],
+    witness: Witness | None,
+) -> Finding:
+    violations = counted.violations.get(run, 0)
+    return Finding(
+        scenario=scenario,
+        run=run,
+        guarantee=guarantee.name,
+        obligations=max(counted.obligations.get(run, 0), violations),
+        violations=violations,
+        doubts=tuple(sentence for need, sentence in doubts if need in guarantee.needs),
+        witness=witness,
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, guarantee: Guarantee, runs: set[int]) -> _Counted:
+    """Run the two queries of one guarantee; keep the counts, and of each run the first violation."""
+    try:
+        tested = connection.execute(
+            f"SELECT run, sum(obligations)::BIGINT FROM ({guarantee.obligations}) GROUP BY run"
+        ).fetchall()
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE broken AS {guarantee.violations}")
+        broken = connection.execute("SELECT run, count(*), min(rowid) FROM broken GROUP BY run").fetchall()
+        rows: list[tuple[Any, ...]] = []
+        if broken:
+            rows = connection.execute(
+                "SELECT run, consumer_group, key, messages, place, noticed_at, sentence FROM broken "
+                "WHERE rowid IN (SELECT min(rowid) FROM broken GROUP BY run) ORDER BY run"
+            ).fetchall()
+    except duckdb.Error as error:
+        raise InternalError(f"the queries of {guarantee.name} ({guarantee.source_file}) fail: {error}") from error
+    return _Counted(
+        obligations={run: count for run, count in tested if run in runs},
+        violations={run: count for run, count, _ in broken if run in runs},
+        first={row[0]: Shown(*row[1:]) for row in rows if row[0] in runs},
+    )
+
+
+def _doubts(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) -> Mapping[int, list[tuple[str, str]]]:
+    """Of each run, (need, sentence) for evidence that it lacks."""
+    doubts: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    if any(one.needs for one in chosen):
+        for run, need, sentence in connection.execute("SELECT run, need, sentence FROM doubts").fetchall():
+            doubts[run].append((need, sentence))
+    return doubts
+
+
+@contextmanager
+def _shared(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) -> Iterator[None]:
+    """Make the shared pieces that the guarantees name, and take them away afterwards."""
+    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen) + "\ndoubts quoted who moment lies_at"
+    needed = _closure(_words(queries))
+    try:
+        for view in needed:
+            try:
+                connection.execute(view.statement)
+            except duckdb.Error as error:
+                raise InternalError(f"the shared view {view.name} fails: {error}") from error
+        yield
+    finally:
+        connection.execute("DROP TABLE IF EXISTS temp.broken")
+        for view in reversed(needed):
+            kind = "MACRO TABLE" if " AS TABLE" in view.statement and view.kind == "MACRO" else view.kind
+            connection.execute(f"DROP {kind} IF EXISTS temp.{view.name}")
+
+
+def _words(sql: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(_COMMENT.sub("", sql)))
+
+
+@cache
+def _views() -> tuple[_View, ...]:
+    """All shared pieces, in the order of their files; a piece names only pieces before it."""
+    views = []
+    for file_name, text in view_sources():
+        for statement in re.split(r";[ \t]*(?:\n|\Z)", text):
+            if not _COMMENT.sub("", statement).strip():
+                continue
+            match = _STATEMENT.search(statement)
+            if match is None:
+                raise InternalError(
+                    f"{file_name}: not `CREATE OR REPLACE TEMP TABLE|VIEW|MACRO name`: {statement[:80]!r}"
+                )
+            views.append(_View(match["name"], match["kind"], statement, _words(statement)))
+    return tuple(views)
+
+
+def _closure(words: Iterable[str]) -> list[_View]:
+    """The pieces that are named, directly or by another one, in an order in which they can be made."""
+    wanted = set(words)
+    needed = []
+    for view in reversed(_views()):
+        if view.name in wanted:
+            needed.append(view)
+            wanted |= view.words
+    return needed[::-1]

@@ -1,0 +1,62 @@
+"""Guarantees that specs may name already and that this version does not judge yet: `unsupported`, not unknown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mqverify.guarantees.registry import Parameter, parse_parameters
+
+__all__ = ["NOT_JUDGED_YET", "PLANNED", "PlannedGuarantee"]
+
+NOT_JUDGED_YET = "this version does not judge it yet"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGuarantee:
+    """A guarantee that is known by name only."""
+
+    code: str
+    name: str
+    parameters: tuple[Parameter, ...]
+    promise: str
+
+
+def _planned(code: str, name: str, parameters: str, promise: str) -> PlannedGuarantee:
+    return PlannedGuarantee(code, name, parse_parameters(parameters, "planned.py"), promise)
+
+
+_ALL = (
+    _planned("MQ104", "exactly_once_effects", "none", "Every message a group is owed takes effect exactly once."),
+    _planned("MQ106", "no_aborted_reads", "none", "No consumer is handed a message that failed or was aborted."),
+    _planned("MQ112", "no_rewind", "none", "A group never goes back along a key past what it has handled since."),
+    _planned("MQ114", "total_ordering", "none", "All groups handle all messages in one order."),
+    _planned("MQ116", "send_ordering", "none", "Messages of a key are stored in the order they were sent."),
+    _planned("MQ123", "no_duplicate_writes", "none", "No message is stored twice."),
+    _planned("MQ125", "consistent_positions", "none", "One position holds one message, whoever looks."),
+    _planned("MQ133", "bounded_redelivery", "at_most: count required", "No message is delivered more than N times."),
+    _planned(
+        "MQ134",
+        "recovery",
+        "within: duration required; drain: duration",
+        "After the last fault every group moves again within T, and clears its debts.",
+    ),
+    _planned(
+        "MQ135",
+        "no_head_of_line_blocking",
+        "within: duration required",
+        "A message that fails holds up no other key for longer than T.",
+    ),
+    _planned("MQ138", "balanced", "at_most: ratio required", "No consumer handles more than x times its fair share."),
+    _planned("MQ141", "optimistic_concurrency", "none", "An append succeeds only at the revision it expects."),
+    _planned("MQ142", "idempotent_append", "none", "A message that is sent again is stored once."),
+    _planned(
+        "MQ151",
+        "latency",
+        "p99: duration required; outside_faults: flag = false",
+        "99 of 100 messages are handled within T of being sent.",
+    ),
+    _planned("MQ161", "atomic_batches", "none", "A batch or a transaction is seen whole or not at all."),
+)
+
+PLANNED: Mapping[str, PlannedGuarantee] = MappingProxyType({one.name: one for one in _ALL})
+"""By name, in order of their codes; never a name that `catalogue()` has."""

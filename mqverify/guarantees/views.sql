@@ -1,0 +1,235 @@
+-- What guarantees share, each piece computed once a judgement and only if a guarantee names it (or a piece that does).
+-- A piece is a statement `CREATE OR REPLACE TEMP TABLE|VIEW|MACRO name …;` that ends in a semicolon at a line's end.
+-- Every table has `run`; times are nanoseconds since the run's start.
+
+-- ---------------------------------------------------------------------------------------------- words of sentences
+
+-- Text that users or brokers chose (keys, names), fit to be spliced into a sentence. judge.py replaces {position} and
+-- {place} by a system's own words, in one pass; a brace of the text itself is written {brace}, so it is never one of those.
+CREATE OR REPLACE TEMP MACRO quoted(words) AS
+  replace(CASE WHEN length(words) > 60 THEN words[:57] || '...' ELSE words END, '{', '{brace}');
+
+-- message 17 (key order-3, sequence 2)
+CREATE OR REPLACE TEMP MACRO the_message(number, its_key, its_sequence) AS
+  'message ' || number || ' (key ' || coalesce(quoted(its_key), 'unknown') || ', sequence ' || coalesce(its_sequence::VARCHAR, 'unknown') || ')';
+
+-- consumer-2, or consumer-2 (incarnation 3) after a restart
+CREATE OR REPLACE TEMP MACRO who(worker, incarnation) AS
+  quoted(worker) || CASE WHEN incarnation > 1 THEN ' (incarnation ' || incarnation || ')' ELSE '' END;
+
+-- 12.345 s, or 8 d 0.250 s
+CREATE OR REPLACE TEMP MACRO moment(ns) AS
+  CASE WHEN ns >= 86400000000000 THEN (ns // 86400000000000) || ' d ' ELSE '' END
+  || printf('%.3f s', (ns % 86400000000000) / 1e9);
+
+-- {position} 41 of orders-0
+CREATE OR REPLACE TEMP MACRO lies_at(place_name, its_position) AS
+  '{position} ' || coalesce(its_position::VARCHAR, 'unknown') || ' of ' || coalesce(quoted(place_name), 'an unknown {place}');
+
+-- A parameter of a guarantee as text, for the runs whose scenario gives it: rows (run, value).
+CREATE OR REPLACE TEMP MACRO given(guarantee_name, parameter_name) AS TABLE
+  SELECT r.run, p.value
+  FROM runs AS r JOIN parameters AS p USING (scenario)
+  WHERE p.guarantee = guarantee_name AND p.name = parameter_name;
+
+-- ---------------------------------------------------------------------------------------------- what was sent
+
+-- One row a message, its tries folded: `acked` if any try was, `failed` if all failed for certain, else `unknown`.
+-- a was surely sent before b (SEMANTICS §3) if a.acked_invoked < b.first_invoked and both have one producer, or
+-- a.acked_at < b.first_invoked: so a running maximum of first_invoked along what is to be ordered finds every
+-- contradiction in one pass, without pairs.
+-- partition, position: the ack's, else those of any reading or delivery.
+CREATE OR REPLACE TEMP TABLE messages AS
+WITH folded AS (
+  SELECT
+    run, message, any_value(key) AS key, any_value(sequence) AS sequence, arg_min(producer, invoked_at) AS producer,
+    CASE WHEN bool_or(outcome = 'acked') THEN 'acked' WHEN bool_and(outcome = 'failed') THEN 'failed' ELSE 'unknown' END
+      AS outcome,
+    min(invoked_at) AS first_invoked,
+    min(invoked_at) FILTER (outcome = 'acked') AS acked_invoked,
+    min(completed_at) FILTER (outcome = 'acked') AS acked_at,
+    arg_min(partition, invoked_at) FILTER (outcome = 'acked' AND position IS NOT NULL) AS partition,
+    arg_min(position, invoked_at) FILTER (outcome = 'acked' AND partition IS NOT NULL) AS position,
+    any_value(partition) FILTER (outcome = 'acked') AS any_partition,
+    min(record_time) FILTER (outcome = 'acked') AS record_time,
+    any_value(stored_bytes) FILTER (outcome = 'acked') AS stored_bytes,
+    count(*) AS tries
+  FROM sends
+  GROUP BY run, message
+),
+seen AS (
+  SELECT
+    run, message, arg_min(partition, moment) AS partition, arg_min(position, moment) AS position,
+    min(record_time) AS record_time, any_value(stored_bytes) AS stored_bytes
+  FROM (
+    SELECT run, message, partition, position, reading AS moment, record_time, stored_bytes
+    FROM log
+    WHERE place = 'main' AND message IS NOT NULL AND partition IS NOT NULL AND position IS NOT NULL
+      AND (run, message) IN (SELECT (run, message) FROM folded WHERE position IS NULL)
+    UNION ALL
+    SELECT run, message, partition, position, delivered_at, NULL, NULL
+    FROM deliveries
+    WHERE message IS NOT NULL AND partition IS NOT NULL AND position IS NOT NULL
+      AND (run, message) IN (SELECT (run, message) FROM folded WHERE position IS NULL)
+  )
+  GROUP BY run, message
+)
+SELECT
+  f.run, f.message, f.key, f.sequence, f.producer, f.outcome, f.first_invoked, f.acked_invoked, f.acked_at, f.tries,
+  coalesce(CASE WHEN f.position IS NULL THEN s.partition ELSE f.partition END, f.any_partition) AS partition,
+  coalesce(f.position, s.position) AS position,
+  coalesce(f.record_time, s.record_time) AS record_time,
+  coalesce(f.stored_bytes, s.stored_bytes) AS stored_bytes
+FROM folded AS f LEFT JOIN seen AS s USING (run, message);
+
+-- ---------------------------------------------------------------------------------------------- what groups did
+
+-- The first handling of a message by a group, and how many there were.
+CREATE OR REPLACE TEMP TABLE handlings AS
+SELECT
+  run, consumer_group, message, count(*) AS times,
+  min(ended_at) AS handled_at, arg_min(started_at, ended_at) AS started_at,
+  arg_min(consumer, ended_at) AS consumer, arg_min(incarnation, ended_at) AS incarnation,
+  arg_min(source, ended_at) AS source, arg_min(source_position, ended_at) AS source_position
+FROM deliveries
+WHERE result = 'handled' AND message IS NOT NULL
+GROUP BY run, consumer_group, message;
+
+-- When a group knew for the first time where to start in a source.
+CREATE OR REPLACE TEMP TABLE first_starts AS
+SELECT run, consumer_group, source, min(done_at) AS done_at
+FROM assignments
+WHERE change = 'assigned' AND done_at IS NOT NULL
+GROUP BY run, consumer_group, source;
+
+-- The last reading of each parked place, and whether it saw all of it.
+CREATE OR REPLACE TEMP TABLE parked_readings AS
+SELECT run, partition, arg_max(reading, read_at) AS reading, arg_max(read_to >= end_position, read_at) AS whole
+FROM bounds
+WHERE place = 'parked'
+GROUP BY run, partition;
+
+CREATE OR REPLACE TEMP TABLE parked AS
+SELECT DISTINCT l.run, l.consumer_group, l.message
+FROM log AS l JOIN parked_readings AS p USING (run, reading, partition)
+WHERE l.place = 'parked' AND l.message IS NOT NULL;
+
+-- Groups that have a parked place which nobody read to its end. A group of an exclusive subscription has one only if
+-- a consumer of it asked to park; a competing one always has.
+CREATE OR REPLACE TEMP TABLE parked_unread AS
+WITH has AS (
+  SELECT run, consumer_group FROM groups WHERE delivery = 'competing'
+  UNION
+  SELECT run, consumer_group FROM settlements WHERE action = 'park' AND outcome <> 'failed'
+),
+have AS (SELECT run, count(*) AS groups FROM has GROUP BY run),
+places_read AS (SELECT run, count(*) AS places FROM parked_readings WHERE whole GROUP BY run)
+SELECT h.run, h.consumer_group
+FROM has AS h JOIN have USING (run) LEFT JOIN places_read AS p USING (run)
+WHERE coalesce(p.places, 0) < have.groups
+  AND (h.run, h.consumer_group) NOT IN (
+    SELECT (l.run, l.consumer_group)
+    FROM log AS l JOIN parked_readings AS r USING (run, reading, partition)
+    WHERE l.place = 'parked' AND l.consumer_group IS NOT NULL AND r.whole
+  );
+
+-- Groups whose last member the spec removed.
+CREATE OR REPLACE TEMP TABLE removed_groups AS
+SELECT run, consumer_group
+FROM workers
+WHERE kind = 'consumer' AND consumer_group IS NOT NULL
+GROUP BY run, consumer_group
+HAVING bool_and(ended_at IS NOT NULL) AND arg_max(ending, ended_at) = 'removed';
+
+-- Where messages lie in the sources that groups follow: on Kafka the partition itself; else also the stream, category
+-- or $all as readings and deliveries showed it.
+CREATE OR REPLACE TEMP TABLE source_positions AS
+SELECT run, message, partition AS source, position AS source_position
+FROM messages
+WHERE partition IS NOT NULL AND position IS NOT NULL
+UNION
+SELECT run, message, source, source_position
+FROM log
+WHERE place = 'main' AND message IS NOT NULL AND source IS DISTINCT FROM partition
+UNION
+SELECT run, message, source, source_position
+FROM deliveries
+WHERE message IS NOT NULL AND source IS DISTINCT FROM partition;
+
+-- What each group is owed (SEMANTICS §3), one row a group and message, and what became of it: `handled_at` and `times`
+-- (null, 0: never handled), `is_parked`, `in_doubt` (never handled, and it may lie in a parked place that nobody read),
+-- `drained` (the group's progress came to the end of every source).
+CREATE OR REPLACE TEMP TABLE owed AS
+WITH latest_start AS (
+  SELECT run, consumer_group, min(done_at) AS earliest, max(done_at) AS latest
+  FROM first_starts
+  GROUP BY run, consumer_group
+),
+from_beginning AS (
+  SELECT g.run, g.consumer_group, g.drained, m.*EXCLUDE (run)
+  FROM groups AS g JOIN messages AS m USING (run)
+  WHERE g.starts = 'beginning' AND m.outcome = 'acked'
+),
+-- A group that starts at the end, and each message sent after its first start in the source the message lies in.
+from_end AS (
+  SELECT g.run, g.consumer_group, g.drained, m.*EXCLUDE (run)
+  FROM groups AS g
+  JOIN messages AS m USING (run)
+  JOIN latest_start AS l ON l.run = g.run AND l.consumer_group = g.consumer_group
+  LEFT JOIN first_starts AS f ON f.run = g.run AND f.consumer_group = g.consumer_group AND f.source = m.partition
+  LEFT JOIN places AS p ON p.run = g.run AND p.id = m.partition
+  WHERE g.starts = 'end' AND m.outcome = 'acked'
+    AND (p.since > l.earliest OR m.first_invoked > coalesce(f.done_at, l.latest))
+),
+debts AS (SELECT * FROM from_beginning UNION ALL SELECT * FROM from_end),
+kept AS (
+  SELECT * FROM debts WHERE (run, consumer_group) NOT IN (SELECT (run, consumer_group) FROM removed_groups)
+  UNION ALL
+  SELECT d.*
+  FROM debts AS d SEMI JOIN removed_groups AS g USING (run, consumer_group)
+  WHERE (d.run, d.consumer_group, d.message) IN (SELECT (run, consumer_group, message) FROM handlings)
+    OR (d.run, d.consumer_group, d.message) IN (
+      SELECT (s.run, s.consumer_group, at_source.message)
+      FROM settlements AS s
+      JOIN source_positions AS at_source ON at_source.run = s.run AND at_source.source = s.source
+      WHERE s.outcome = 'acked' AND s.action NOT IN ('retry', 'expire')
+        AND CASE s.covers
+          WHEN 'below' THEN at_source.source_position < s.source_position
+          ELSE at_source.message = s.message OR at_source.source_position = s.source_position
+        END
+    )
+)
+SELECT
+  k.*, h.handled_at, coalesce(h.times, 0) AS times,
+  p.message IS NOT NULL AS is_parked,
+  h.message IS NULL AND p.message IS NULL AND u.run IS NOT NULL
+    AND (g.delivery = 'competing' OR asked.message IS NOT NULL) AS in_doubt
+FROM kept AS k
+JOIN groups AS g USING (run, consumer_group)
+LEFT JOIN handlings AS h USING (run, consumer_group, message)
+LEFT JOIN parked AS p USING (run, consumer_group, message)
+LEFT JOIN parked_unread AS u USING (run, consumer_group)
+LEFT JOIN (
+  SELECT DISTINCT s.run, s.consumer_group, coalesce(s.message, at_source.message) AS message
+  FROM settlements AS s
+  LEFT JOIN source_positions AS at_source
+    ON at_source.run = s.run AND at_source.source = s.source AND at_source.source_position = s.source_position
+  WHERE s.action = 'park' AND s.outcome <> 'failed'
+) AS asked ON asked.run = k.run AND asked.consumer_group = k.consumer_group AND asked.message = k.message;
+
+-- ---------------------------------------------------------------------------------------------- doubts
+
+-- What a run lacks, for those guarantees whose header needs it: rows (run, need, sentence).
+CREATE OR REPLACE TEMP TABLE doubts AS
+SELECT r.run, 'drained' AS need,
+  'group ' || quoted(g.consumer_group) || ' did not drain: '
+  || quoted(coalesce(g.gave_up, r.give_up_reason, 'the run ended before it had read everything')) AS sentence
+FROM runs AS r JOIN groups AS g USING (run)
+WHERE NOT g.drained
+UNION ALL
+SELECT run, 'drained', 'the run did not drain: ' || quoted(coalesce(give_up_reason, 'it was given up'))
+FROM runs
+WHERE NOT drained AND run NOT IN (SELECT run FROM groups WHERE NOT drained)
+UNION ALL
+SELECT u.run, 'parked', 'the parked {place} of group ' || quoted(u.consumer_group) || ' was not read to its end'
+FROM parked_unread AS u;

@@ -1,0 +1,122 @@
+-- Shared pieces of the guarantees that compare orders (MQ111, MQ113, MQ115). How pieces are made: views.sql.
+
+-- Runs whose times may be compared across workers: virtual time, or one monotonic clock of one machine.
+CREATE OR REPLACE TEMP TABLE comparable_clocks AS
+SELECT run FROM runs WHERE world = 'simulated'
+UNION
+SELECT run FROM settings WHERE name = 'clock' AND value = 'shared';
+
+-- For each message that a group handled after another one of its key that was surely sent before: when the last handled
+-- of those was first handled (`latest_before`), beside its own first handling (`handled_at`).
+-- A message is asked at its first try; it counts as sent before from its acked try on (one producer: lane 0), or from its
+-- acknowledgement on (lane 1, only for keys of several producers). One running maximum along each lane does the rest.
+-- Without a shared clock only what one consumer handled alone is compared, within one producer.
+CREATE OR REPLACE TEMP TABLE handled_after AS
+WITH several_producers AS (
+  SELECT run, key
+  FROM messages SEMI JOIN comparable_clocks USING (run)
+  GROUP BY run, key
+  HAVING min(producer) <> max(producer)
+),
+alone AS (
+  SELECT run, consumer_group, message
+  FROM deliveries ANTI JOIN comparable_clocks USING (run)
+  WHERE result = 'handled' AND message IS NOT NULL
+  GROUP BY run, consumer_group, message
+  HAVING min(consumer) = max(consumer)
+),
+handled AS (
+  SELECT
+    h.run, h.consumer_group, h.message, h.handled_at, '' AS judge_of_time,
+    m.key, m.producer, m.first_invoked, m.acked_invoked, m.acked_at
+  FROM handlings AS h SEMI JOIN comparable_clocks USING (run) JOIN messages AS m USING (run, message)
+  UNION ALL
+  SELECT
+    h.run, h.consumer_group, h.message, h.handled_at, h.consumer,
+    m.key, m.producer, m.first_invoked, m.acked_invoked, m.acked_at
+  FROM handlings AS h JOIN alone USING (run, consumer_group, message) JOIN messages AS m USING (run, message)
+),
+lanes AS (
+  SELECT row_number() OVER () AS lane, *
+  FROM (SELECT DISTINCT run, consumer_group, judge_of_time, key, producer FROM handled)
+),
+shared_lanes AS (
+  SELECT -row_number() OVER () AS lane, *
+  FROM (SELECT DISTINCT run, consumer_group, key FROM handled SEMI JOIN several_producers USING (run, key))
+),
+steps AS (
+  SELECT
+    l.lane, h.run, h.consumer_group, h.message, h.key, h.handled_at AS handled_at, h.first_invoked AS moment,
+    CASE WHEN h.acked_invoked = h.first_invoked THEN h.handled_at END AS counts
+  FROM handled AS h JOIN lanes AS l USING (run, consumer_group, judge_of_time, key, producer)
+  UNION ALL
+  SELECT l.lane, h.run, h.consumer_group, h.message, h.key, NULL, h.acked_invoked, h.handled_at
+  FROM handled AS h JOIN lanes AS l USING (run, consumer_group, judge_of_time, key, producer)
+  WHERE h.acked_invoked > h.first_invoked
+  UNION ALL
+  SELECT l.lane, h.run, h.consumer_group, h.message, h.key, h.handled_at, h.first_invoked, NULL
+  FROM handled AS h JOIN shared_lanes AS l USING (run, consumer_group, key)
+  UNION ALL
+  SELECT l.lane, h.run, h.consumer_group, h.message, h.key, NULL, h.acked_at, h.handled_at
+  FROM handled AS h JOIN shared_lanes AS l USING (run, consumer_group, key)
+  WHERE h.acked_at IS NOT NULL
+),
+followed AS (
+  SELECT
+    run, consumer_group, message, key, handled_at,
+    max(counts) OVER (
+      PARTITION BY lane ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
+    ) AS latest_before
+  FROM steps
+)
+SELECT run, consumer_group, message, any_value(key) AS key, any_value(handled_at) AS handled_at, max(latest_before) AS latest_before
+FROM followed
+WHERE handled_at IS NOT NULL AND latest_before IS NOT NULL
+GROUP BY run, consumer_group, message;
+
+-- One row a tenure: a source in the hands of one incarnation, from `assigned` to its next change, else the incarnation's end,
+-- else the run's (`change_ends` says which: another row ended it).
+CREATE OR REPLACE TEMP TABLE tenures AS
+WITH changes AS (
+  SELECT
+    run, consumer_group, consumer, incarnation, source, shard, change, start_position, start_from,
+    asked_at AS began_at, done_at,
+    lead(asked_at) OVER (
+      PARTITION BY run, consumer_group, consumer, incarnation, source, shard ORDER BY asked_at, done_at
+    ) AS changed_at
+  FROM assignments
+)
+SELECT
+  row_number() OVER () AS tenure, c.run, c.consumer_group, c.consumer, c.incarnation, c.source, c.shard, c.start_position,
+  c.start_from, c.began_at, c.done_at, coalesce(c.changed_at, w.ended_at, r.ended_at) AS ended_at,
+  c.changed_at IS NOT NULL AS changed
+FROM changes AS c
+JOIN runs AS r USING (run)
+LEFT JOIN workers AS w ON w.run = c.run AND w.worker = c.consumer AND w.incarnation = c.incarnation
+WHERE c.change = 'assigned';
+
+-- Neighbours within a tenure: first deliveries of source positions in the order they were handed over, `start_position` - 1
+-- before the first. `delivered_at` is that of the right one; `left_at` is null where the left one is the start.
+CREATE OR REPLACE TEMP TABLE neighbours AS
+WITH first_deliveries AS (
+  SELECT t.tenure, d.source_position, min(d.delivered_at) AS delivered_at
+  FROM deliveries AS d
+  JOIN tenures AS t
+    ON t.run = d.run AND t.consumer_group = d.consumer_group AND t.consumer = d.consumer
+    AND t.incarnation = d.incarnation AND t.source = d.source AND coalesce(t.shard, -1) = coalesce(d.shard, -1)
+  WHERE d.delivered_at >= t.began_at AND (NOT t.changed OR d.delivered_at < t.ended_at)
+    AND (d.run, d.consumer_group) NOT IN (SELECT (run, consumer_group) FROM groups WHERE delivery = 'competing')
+  GROUP BY t.tenure, d.source_position
+),
+paired AS (
+  SELECT
+    tenure, source_position AS right_position, delivered_at,
+    lag(source_position) OVER (PARTITION BY tenure ORDER BY delivered_at, source_position) AS left_position,
+    lag(delivered_at) OVER (PARTITION BY tenure ORDER BY delivered_at, source_position) AS left_at
+  FROM first_deliveries
+)
+SELECT
+  t.run, t.consumer_group, t.consumer, t.incarnation, t.source, t.shard, t.began_at, p.tenure,
+  coalesce(p.left_position, t.start_position - 1) AS left_position, p.left_at, p.right_position, p.delivered_at
+FROM paired AS p JOIN tenures AS t USING (tenure)
+WHERE p.left_position IS NOT NULL OR t.start_position IS NOT NULL;
