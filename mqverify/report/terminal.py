@@ -1,0 +1,167 @@
+"""The report for people: a table of verdicts, a witness for each that is not as expected, and one line that sums up."""
+
+from itertools import groupby
+from typing import TextIO
+
+from rich.cells import cell_len
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mqverify.events import CheckFinished, Event, Result, RunFinished, RunSummary, ScenarioFinished, ScenarioStarted
+from mqverify.report.console import console_for
+from mqverify.report.standard import Verbosity
+from mqverify.report.text import count, plain
+from mqverify.report.witness import print_witness
+from mqverify.report.words import is_failure, mark_of, note_of, style_of, summary_line, verdict_and_expectation
+
+__all__ = ["TerminalReport"]
+
+_HEADINGS = ("", "backend", "guarantee", "verdict", "expected", "obligations", "")
+_NOTE_AT_LEAST = 24
+"""Columns that a note must find beside the others; where there is less room it gets lines of its own."""
+
+
+class TerminalReport:
+    """Prints when the check ends, specs in their order, whatever order they finished in."""
+
+    def __init__(
+        self, stream: TextIO, *, color: bool = False, verbosity: Verbosity = "normal", width: int | None = None
+    ) -> None:
+        self._stream = stream
+        self._console = console_for(stream, color=color, width=width)
+        self._unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+        self._verbosity = verbosity
+        self._started = 0
+        self._scenarios: dict[int, ScenarioFinished] = {}
+        self._runs: dict[int, list[RunSummary]] = {}
+
+    def handle(self, event: Event) -> None:
+        match event:
+            case ScenarioStarted():
+                self._started += 1
+            case RunFinished() if self._verbosity == "verbose":
+                self._runs.setdefault(event.summary.scenario, []).append(event.summary)
+            case ScenarioFinished():
+                self._scenarios[event.scenario] = event
+            case CheckFinished():
+                with self._console.capture() as capture:
+                    self._print(event)
+                lines = capture.get().splitlines()
+                self._stream.write("".join(f"{line.rstrip()}\n" for line in lines))
+                self._stream.flush()
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _print(self, end: CheckFinished) -> None:
+        scenarios = [scenario for _, scenario in sorted(self._scenarios.items())]
+        results = [result for scenario in scenarios for result in scenario.results]
+        if self._verbosity != "quiet":
+            self._print_specs(scenarios, results)
+        for result in results:
+            if is_failure(result) or (self._verbosity == "verbose" and result.verdict == "violated"):
+                print_witness(self._console, result, unicode=self._unicode)
+                self._console.print()
+        if end.interrupted:
+            judged = f"{len(scenarios):,} of {count(self._started, 'scenario')} begun"
+            self._console.print(Text(f"interrupted: this is what was known then, {judged} judged", style="yellow"))
+        bad = end.summary.not_as_expected or end.summary.inconclusive or end.interrupted
+        self._console.print(Text(summary_line(end, results), style="bold" if bad else "bold green"))
+
+    def _print_specs(self, scenarios: list[ScenarioFinished], results: list[Result]) -> None:
+        widths = _widths(results, self._unicode)
+        wide = sum(widths) + 2 * len(widths) + _NOTE_AT_LEAST <= self._console.width
+        for (spec, file), group in groupby(scenarios, key=lambda scenario: (scenario.spec, scenario.file)):
+            members = list(group)
+            self._print_heading(spec, file, [result for one in members for result in one.results])
+            if wide:
+                self._console.print(_indented(self._wide_table(members, widths)))
+            for scenario in members:
+                if not wide:
+                    self._print_narrow(scenario)
+                self._print_details(scenario)
+            self._console.print()
+
+    def _print_heading(self, spec: str, file: str, results: list[Result]) -> None:
+        self._console.print(Text.assemble((plain(spec), "bold"), "  ", (plain(file), "dim")))
+        decision = next((result.decision for result in results if result.decision), None)
+        if decision:
+            self._console.print(_indented(Text(f"decision: {plain(decision)}", style="dim")))
+
+    def _wide_table(self, scenarios: list[ScenarioFinished], widths: list[int]) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+        for heading, width in zip(_HEADINGS, widths, strict=False):
+            table.add_column(
+                heading, width=width, no_wrap=True, justify="right" if heading == "obligations" else "left"
+            )
+        table.add_column("", ratio=1, overflow="fold", style="dim")
+        for scenario in scenarios:
+            for result in scenario.results:
+                mark, *cells = _cells(result, self._unicode)
+                style = style_of(result)
+                backend, guarantee, verdict, expected, obligations = cells
+                table.add_row(
+                    Text(mark, style=style), Text(backend), Text(guarantee), Text(verdict, style=style), Text(expected),
+                    Text(obligations), Text(note_of(result, verbose=self._verbosity == "verbose")),
+                )  # fmt: skip
+        return table
+
+    def _print_narrow(self, scenario: ScenarioFinished) -> None:
+        if scenario.results:
+            self._console.print(_indented(Text(_backend(scenario.results[0]), style="dim")))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        for justify in ("left", "left", "left", "right"):
+            table.add_column(justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for result in scenario.results:
+            mark, _, guarantee, _, _, obligations = _cells(result, self._unicode)
+            style = style_of(result)
+            verdict = Text(verdict_and_expectation(result), style=style)
+            table.add_row(Text(mark, style=style), Text(guarantee), verdict, Text(obligations))
+        self._console.print(_indented(table))
+        for result in scenario.results:
+            if note := note_of(result, verbose=self._verbosity == "verbose"):
+                self._console.print(_indented(Text(f"{plain(result.guarantee)}: {note}", style="dim"), 4))
+
+    def _print_details(self, scenario: ScenarioFinished) -> None:
+        for name, value in scenario.details:
+            line = Text(f"  {plain(scenario.backend)}: {plain(name)} {plain(value)}", style="dim")
+            self._console.print(line, soft_wrap=True)
+        for run in sorted(self._runs.get(scenario.scenario, ()), key=lambda run: run.run):
+            self._console.print(_indented(Text(_run_line(scenario.backend, run), style="dim")))
+
+
+def _cells(result: Result, unicode: bool) -> list[str]:
+    return [
+        mark_of(result, unicode=unicode),
+        _backend(result),
+        plain(result.guarantee),
+        result.verdict,
+        result.expected,
+        f"{result.obligations:,}",
+    ]
+
+
+def _backend(result: Result) -> str:
+    return plain(result.backend) + (" (real)" if result.world == "real" else "")
+
+
+def _widths(results: list[Result], unicode: bool) -> list[int]:
+    """Of each column but the note's, over all specs, so that their tables stand in line."""
+    rows = [list(_HEADINGS[:-1]), *(_cells(result, unicode) for result in results)]
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def _run_line(backend: str, run: RunSummary) -> str:
+    faults = [
+        f"{plain(kind)} {'took effect' if done else plain(f'did not: {why}')}" for _, kind, done, why in run.faults
+    ]
+    end = "drained" if run.drained else plain(f"gave up: {run.give_up_reason}")
+    counts = f"{count(run.messages, 'message')}, {count(run.deliveries, 'delivery', 'deliveries')}"
+    return f"{plain(backend)}, seed {run.seed}: {'; '.join([counts, *faults, end, f'digest {run.digest}'])}"
+
+
+def _indented(content: Text | Table, by: int = 2) -> Padding:
+    return Padding(content, (0, 0, 0, by))
