@@ -120,3 +120,72 @@ SELECT
   coalesce(p.left_position, t.start_position - 1) AS left_position, p.left_at, p.right_position, p.delivered_at
 FROM paired AS p JOIN tenures AS t USING (tenure)
 WHERE p.left_position IS NOT NULL OR t.start_position IS NOT NULL;
+
+-- Neighbours that leave positions out, and what readings know of those: `skipped_position`, `skipped` (a message between
+-- the two, in the shard, that a reading found after the right one was delivered; null: none), and `covered` (a reading
+-- after that delivery saw everything below the right one, so that nothing was skipped that this run can show).
+CREATE OR REPLACE TEMP TABLE gaps AS
+WITH open AS (
+  SELECT tenure, run, consumer_group, source, shard, left_position, right_position, delivered_at
+  FROM neighbours
+  WHERE right_position > left_position + 1
+),
+reached AS (
+  SELECT b.run, b.partition AS source, b.read_at, b.read_to
+  FROM bounds AS b
+  WHERE b.place = 'main' AND (b.run, b.partition) IN (SELECT (run, source) FROM open)
+),
+covered AS (
+  SELECT DISTINCT o.tenure, o.right_position
+  FROM open AS o
+  JOIN reached AS r ON r.run = o.run AND r.source = o.source AND r.read_at > o.delivered_at AND r.read_to >= o.right_position
+),
+found AS (
+  SELECT l.run, l.source, l.source_position, l.message, any_value(l.key) AS key, max(coalesce(b.read_at, p.read_at)) AS found_at
+  FROM log AS l
+  LEFT JOIN bounds AS b
+    ON b.run = l.run AND b.reading = l.reading AND b.place = 'main' AND b.partition = l.source
+  LEFT JOIN bounds AS p
+    ON p.run = l.run AND p.reading = l.reading AND p.place = 'main' AND p.partition = l.partition
+  WHERE l.place = 'main' AND l.visible = 'committed' AND l.message IS NOT NULL
+    AND (l.run, l.source) IN (SELECT (run, source) FROM open)
+  GROUP BY l.run, l.source, l.source_position, l.message
+),
+-- What each consumer's shard shows of it; -1 is the shard of groups that have none.
+in_shards AS (
+  SELECT f.run, f.source, '' AS shard_group, -1 AS shard, f.source_position, f.message, f.found_at
+  FROM found AS f
+  UNION ALL
+  SELECT f.run, f.source, s.consumer_group, s.shard, f.source_position, f.message, f.found_at
+  FROM found AS f JOIN shards AS s USING (run, key)
+),
+asking AS (
+  SELECT *, CASE WHEN shard IS NULL THEN '' ELSE consumer_group END AS shard_group, coalesce(shard, -1) AS its_shard
+  FROM open
+),
+nearest AS (
+  SELECT a.*, s.source_position AS skipped_position, s.message AS skipped, s.found_at
+  FROM asking AS a
+  ASOF JOIN in_shards AS s
+    ON s.run = a.run AND s.source = a.source AND s.shard_group = a.shard_group AND s.shard = a.its_shard
+    AND a.right_position > s.source_position
+),
+shown AS (
+  SELECT tenure, right_position, skipped_position, skipped
+  FROM nearest
+  WHERE skipped_position > left_position AND found_at > delivered_at
+  UNION ALL
+  -- The nearest was gone by then, which says nothing of those before it.
+  SELECT n.tenure, n.right_position, max(s.source_position), arg_max(s.message, s.source_position)
+  FROM nearest AS n
+  JOIN in_shards AS s
+    ON s.run = n.run AND s.source = n.source AND s.shard_group = n.shard_group AND s.shard = n.its_shard
+    AND s.source_position > n.left_position AND s.source_position < n.skipped_position
+    AND s.found_at > n.delivered_at
+  WHERE n.skipped_position > n.left_position AND n.found_at <= n.delivered_at
+  GROUP BY n.tenure, n.right_position
+)
+SELECT o.tenure, o.right_position, s.skipped_position, s.skipped, c.tenure IS NOT NULL AS covered
+FROM open AS o
+LEFT JOIN shown AS s USING (tenure, right_position)
+LEFT JOIN covered AS c USING (tenure, right_position);
