@@ -113,6 +113,11 @@ class WorkerRecorder:
         self._all_settlements = rows.tables["settlements"]
         self._all_assignments = rows.tables["assignments"]
 
+    @property
+    def sends_invoked(self) -> int:
+        """How many sends this incarnation has begun."""
+        return len(self._sends)
+
     # --- producers -----------------------------------------------------------------------------------------------
 
     def send_invoked(self, message: int, attempt: int = 1, expected: int | None = None) -> int:

@@ -1,0 +1,92 @@
+"""What a backend is: settings, a binding of the workload to a client library's API, and the means to provision.
+
+A backend is a system seen through one client library. The same adapter is handed the real library in the real world and
+a look-alike in the simulated one, so a behaviour is never written twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from mqverify.history.recorder import RunRows
+from mqverify.simulation.kernel import Kernel, Process
+from mqverify.workload.client import ConsumerClient, Context, ProducerClient
+from mqverify.workload.groups import ConsumerGroup
+from mqverify.workload.plan import Plan
+
+__all__ = ["Adapter", "Admin", "Backend", "SimulatedBroker"]
+
+
+class Admin(Protocol):
+    """Provisions, looks and removes, through the client library, outside all consumer groups."""
+
+    def create(self) -> None:
+        """Create what the run needs: topics, streams. What it created, `remove` removes, and nothing else."""
+
+    def remove(self) -> None: ...
+
+    def places(self) -> list[str]:
+        """The names of the partitions or streams there are; a place's number is its index."""
+
+    def ends(self) -> Mapping[int, int]:
+        """Of each source: the position behind its last message, as the broker says now."""
+
+    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> None:
+        """Be a fresh reader: record one pass over everything that can be read (`readings`, `log`, `bounds`)."""
+
+    def footprint(self) -> Mapping[str, int]: ...
+
+    def add_partitions(self, total: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Adapter(Protocol):
+    """Binds the loops to one client library, for one run."""
+
+    observed: Any
+    """The consumer that is told, as the library's observer, of what the client settles by itself; None before."""
+
+    def producer(self, context: Context, name: str) -> ProducerClient: ...
+
+    def consumer(self, context: Context, name: str, group: ConsumerGroup) -> ConsumerClient: ...
+
+    def admin(self, now: Callable[[], int]) -> Admin: ...
+
+
+class SimulatedBroker(Protocol):
+    """A broker model under a kernel."""
+
+    def library(self, process: Process, observer: Any = None) -> Any:
+        """The look-alike of the client library, as one process sees it. `observer` is told of what the client settles
+        by itself."""
+
+    def leader(self, group: str) -> str | None:
+        """The client id of the group's leader, where the system has one."""
+
+
+class Backend(Protocol):
+    """One system. `vocabulary` gives its own words for `position` and `place` in sentences."""
+
+    system: str
+    vocabulary: Mapping[str, str]
+
+    def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker: ...
+
+    def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> Adapter:
+        """`prefix` begins every name created on the broker; `epoch_ms` is the Unix time, in milliseconds, of the run's
+        start."""
+
+    def starts(self, settings: Any, group: ConsumerGroup) -> str:
+        """Where the group starts the first time: `beginning` or `end`."""
+
+    def delivery(self, settings: Any) -> str:
+        """`exclusive`, `competing` or `own`: how the system shares messages in a group."""
+
+    def promises(self, settings: Any) -> Iterable[tuple[str, str]]:
+        """Rows for the history's `settings`: native names, and the generic ones such as `retention` in nanoseconds."""
+
+    def is_client_error(self, error: BaseException) -> bool:
+        """Whether it is an exception of the client library: the application's trouble, not mqverify's bug."""
+
+    def longest_wait(self, settings: Any) -> int:
+        """Nanoseconds: the longest session, message or poll time-out, after which nothing more happens by itself."""

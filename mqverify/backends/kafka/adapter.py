@@ -1,0 +1,250 @@
+"""Binds the worker loops to kafka-python's API: `library` is kafka-python itself, or its look-alike.
+
+A partition is a place and a source; its number names it. Commits name explicit offsets, last handled + 1, never the
+client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from mqverify.backends.kafka.admin import KafkaAdmin, stored_size
+from mqverify.backends.kafka.outcomes import commit_outcome, send_outcome
+from mqverify.workload.client import Context, Received
+from mqverify.workload.groups import ConsumerGroup
+from mqverify.workload.plan import Plan
+
+__all__ = ["KafkaAdapter", "KafkaConsumerClient", "KafkaProducerClient"]
+
+_MILLISECOND = 1_000_000
+
+
+class KafkaAdapter:
+    """One run's binding. `prefix` begins every name that the run creates on the broker."""
+
+    def __init__(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> None:
+        self.library = library
+        self.address = address
+        self.settings = settings
+        self.plan = plan
+        self.prefix = prefix
+        self.topic = f"{prefix}messages"
+        self.epoch_ms = epoch_ms
+        self.observed: KafkaConsumerClient | None = None
+
+    def since_start(self, timestamp_ms: int) -> int:
+        """A record's timestamp, in nanoseconds since the run's start."""
+        return (timestamp_ms - self.epoch_ms) * _MILLISECOND
+
+    def producer(self, context: Context, name: str) -> "KafkaProducerClient":
+        return KafkaProducerClient(self, context, name)
+
+    def consumer(self, context: Context, name: str, group: ConsumerGroup) -> "KafkaConsumerClient":
+        self.observed = KafkaConsumerClient(self, context, name, group)
+        return self.observed
+
+    def admin(self, now: Callable[[], int]) -> KafkaAdmin:
+        return KafkaAdmin(self, now)
+
+
+class KafkaProducerClient:
+    """Sends with `KafkaProducer`; records each try and what its future says."""
+
+    def __init__(self, adapter: KafkaAdapter, context: Context, name: str) -> None:
+        self._plan = adapter.plan
+        self._topic = adapter.topic
+        self._since_start = adapter.since_start
+        self._recorder = context.recorder
+        self._acked = context.marker("acked")
+        self._with_key = adapter.settings.record_key == "key"
+        self._by_key = adapter.settings.partitions == "per_key"
+        self._errors = adapter.library.errors
+        self._producer = adapter.library.KafkaProducer(
+            bootstrap_servers=adapter.address, client_id=name, **adapter.settings.native("producer")
+        )
+
+    def send(self, message: int) -> None:
+        plan = self._plan
+        token = self._recorder.send_invoked(message)
+        try:
+            future = self._producer.send(
+                self._topic,
+                key=plan.keys[message].encode() if self._with_key else None,
+                value=plan.payloads.encode(message),
+                partition=plan.key_numbers[message] if self._by_key else None,
+            )
+        except self._errors.KafkaError as error:
+            self._recorder.send_completed(token, send_outcome(error, handed_over=False))
+            return
+        future.add_callback(self._on_ack, token, message)
+        future.add_errback(self._on_error, token)
+
+    def wait(self) -> None:
+        self._producer.flush()
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def _on_ack(self, token: int, message: int, metadata: Any) -> None:
+        position = metadata.offset if metadata.offset >= 0 else None  # acks=0 learns no offset
+        self._recorder.send_completed(
+            token,
+            "acked",
+            metadata.partition,
+            position,
+            None if metadata.timestamp is None else self._since_start(metadata.timestamp),
+            stored_size(metadata.serialized_key_size, metadata.serialized_value_size),
+        )
+        self._acked(message)
+
+    def _on_error(self, token: int, error: BaseException) -> None:
+        self._recorder.send_completed(token, send_outcome(error, handed_over=True))
+
+
+class KafkaConsumerClient:
+    """Receives with `KafkaConsumer`, by `poll` or the iterator; also the observer of what the client commits itself."""
+
+    def __init__(self, adapter: KafkaAdapter, context: Context, name: str, group: ConsumerGroup) -> None:
+        self._adapter = adapter
+        self._recorder = context.recorder
+        self._decode = adapter.plan.payloads.decode
+        self._library = adapter.library
+        self._iterate = adapter.plan.workload.loop == "iterator"
+        config = dict(adapter.settings.native("consumer"))
+        if group.start is not None:
+            config["auto_offset_reset"] = "earliest" if group.start == "beginning" else "latest"
+        self._reset = config["auto_offset_reset"]
+        config["enable_auto_commit"] = group.settle.policy == "automatic"
+        if self._iterate:
+            config["consumer_timeout_ms"] = 500
+        self._consumer = self._library.KafkaConsumer(
+            bootstrap_servers=adapter.address, client_id=name, group_id=f"{adapter.prefix}{group.name}", **config
+        )
+        self._joined = False
+        self._awaiting_start: dict[Any, int] = {}
+
+    def start(self) -> None:
+        self._consumer.subscribe([self._adapter.topic], listener=_rebalance_listener(self._library, self))
+
+    def poll(self, timeout: int) -> Sequence[Received]:
+        if self._iterate:
+            record = next(self._consumer, None)
+            if record is None:
+                return ()
+            batches = {self._library.TopicPartition(record.topic, record.partition): [record]}
+        else:
+            batches = self._consumer.poll(timeout_ms=timeout // _MILLISECOND)
+        if self._awaiting_start:
+            self._note_starts(batches)
+        received: list[Received] = []
+        for partition, records in batches.items():
+            self._receive(partition.partition, records, received)
+        return received
+
+    def settle(self, received: Sequence[Received], wait: bool) -> bool:
+        positions: dict[int, int] = {}
+        for one in received:
+            positions[one.source] = one.position + 1
+        recorder = self._recorder
+        tokens = [recorder.settling(source, position, "commit", "below") for source, position in positions.items()]
+        topic, library = self._adapter.topic, self._library
+        offsets = {
+            library.TopicPartition(topic, source): library.OffsetAndMetadata(position, "", -1)
+            for source, position in positions.items()
+        }
+        try:
+            if not wait:
+                self._consumer.commit_async(offsets, callback=partial(self._on_commit, tokens))
+                return True
+            self._consumer.commit(offsets)
+        except library.errors.KafkaError as error:
+            self._settled(tokens, commit_outcome(error))
+            return False
+        self._settled(tokens, "acked")
+        return True
+
+    def progress(self) -> Mapping[int, int] | None:
+        if not self._joined:
+            return None
+        if self._awaiting_start:
+            self._note_starts({})
+            if self._awaiting_start:
+                return None
+        consumer = self._consumer
+        assigned = sorted(consumer.assignment())
+        positions = {partition.partition: consumer.position(partition, timeout_ms=500) for partition in assigned}
+        return None if None in positions.values() else positions
+
+    def close(self, clean: bool) -> None:
+        self._consumer.close(autocommit=clean)
+
+    # What the rebalance listener tells. It runs inside poll().
+
+    def assigned(self, partitions: Any) -> None:
+        self._joined = True
+        self._awaiting_start = {
+            partition: self._recorder.assigned(partition.partition) for partition in sorted(partitions)
+        }
+
+    def revoked(self, partitions: Any, lost: bool) -> None:
+        tell = self._recorder.lost if lost else self._recorder.revoked
+        self._joined = False
+        for partition in sorted(partitions):
+            tell(partition.partition)
+            self._awaiting_start.pop(partition, None)
+
+    # What the look-alike tells of commits that nobody here asked for.
+
+    def settling(self, _consumer: Any, offsets: Mapping[Any, Any]) -> list[int]:
+        return [
+            self._recorder.settling(partition.partition, offset.offset, "commit", "below", "client")
+            for partition, offset in offsets.items()
+        ]
+
+    def settled(self, tokens: list[int], error: BaseException | None) -> None:
+        self._settled(tokens, "acked" if error is None else commit_outcome(error))
+
+    def _receive(self, source: int, records: Sequence[Any], received: list[Received]) -> None:
+        decode, delivered = self._decode, self._recorder.delivered
+        for record in records:
+            message, key, sequence, intact = decode(record.value)
+            if record.key is not None and message is not None:
+                key = record.key.decode(errors="replace")
+            offset = record.offset
+            facts = (message, key, sequence, source, offset, source, offset, intact)
+            received.append(Received(delivered(*facts), message, source, offset, facts))
+
+    def _note_starts(self, batches: Mapping[Any, Sequence[Any]]) -> None:
+        """Where each new partition really started: its first record's offset, else the client's position."""
+        for partition, token in list(self._awaiting_start.items()):
+            records = batches.get(partition)
+            start = records[0].offset if records else self._consumer.position(partition, timeout_ms=500)
+            if start is None:
+                continue
+            committed = self._consumer.committed(partition)
+            reset = "reset_beginning" if self._reset == "earliest" else "reset_end"
+            self._recorder.start_known(token, start, "committed" if start == committed else reset)
+            del self._awaiting_start[partition]
+
+    def _on_commit(self, tokens: list[int], _offsets: Any, response: Any) -> None:
+        self._settled(tokens, commit_outcome(response) if isinstance(response, BaseException) else "acked")
+
+    def _settled(self, tokens: Sequence[int], outcome: str) -> None:
+        for token in tokens:
+            self._recorder.settled(token, outcome)
+
+
+def _rebalance_listener(library: Any, client: KafkaConsumerClient) -> Any:
+    """kafka-python wants a subclass of its own listener class, which only the library can give."""
+
+    class Listener(library.ConsumerRebalanceListener):  # type: ignore[misc,name-defined]
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            client.assigned(assigned)
+
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            client.revoked(revoked, lost=False)
+
+        def on_partitions_lost(self, lost: Any) -> None:
+            client.revoked(lost, lost=True)
+
+    return Listener()

@@ -1,0 +1,140 @@
+"""Provisioning and fresh reading through kafka-python's API, outside all consumer groups."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mqverify.history.recorder import RunRows
+
+if TYPE_CHECKING:
+    from mqverify.backends.kafka.adapter import KafkaAdapter
+
+__all__ = ["KafkaAdmin", "stored_size"]
+
+_EMPTY_POLLS_ALLOWED = 20
+_READER_POLL_MS = 500
+_READER_RECORDS = 100_000
+
+
+class KafkaAdmin:
+    """Creates the run's topic, looks at it, reads it, removes it."""
+
+    def __init__(self, adapter: "KafkaAdapter", now: Callable[[], int]) -> None:
+        self._adapter = adapter
+        self._now = now
+        self._library = adapter.library
+        self._partitions = 0
+        self._admin = self._library.KafkaAdminClient(bootstrap_servers=adapter.address, client_id="mqverify")
+        self._reader: Any = None
+
+    def create(self) -> None:
+        settings = self._adapter.settings
+        count = settings.partitions
+        if count == "per_key":
+            count = self._adapter.plan.workload.keys.count
+        configs = {name: str(value) for name, value in settings.native("topic").items()}
+        topic = {"num_partitions": count, "replication_factor": 1, "configs": configs}
+        self._admin.create_topics({self._adapter.topic: topic})
+        self._partitions = count
+
+    def remove(self) -> None:
+        self._admin.delete_topics([self._adapter.topic])
+
+    def add_partitions(self, total: int) -> None:
+        self._admin.create_partitions({self._adapter.topic: total})
+        self._partitions = total
+
+    def places(self) -> list[str]:
+        return [f"partition {number}" for number in range(self._partitions)]
+
+    def ends(self) -> Mapping[int, int]:
+        ends = self._consumer().end_offsets(self._topic_partitions())
+        return {partition.partition: offset for partition, offset in ends.items()}
+
+    def footprint(self) -> Mapping[str, int]:
+        return {"partitions": self._partitions}
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._admin.close()
+
+    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> None:
+        """Read every partition from its beginning to the end that the broker names first."""
+        consumer, partitions = self._consumer(), self._topic_partitions()
+        first = consumer.beginning_offsets(partitions)
+        ends = consumer.end_offsets(partitions)
+        read_at = stamp()
+        waiting = {partition: ends[partition] for partition in partitions if first[partition] < ends[partition]}
+        read_to = dict(first)
+        if waiting:
+            consumer.assign(list(waiting))
+            for partition in waiting:
+                consumer.seek(partition, first[partition])
+        empty_polls = 0
+        while waiting and empty_polls < _EMPTY_POLLS_ALLOWED:
+            batches = consumer.poll(timeout_ms=_READER_POLL_MS, max_records=_READER_RECORDS)
+            empty_polls = 0 if batches else empty_polls + 1
+            for partition, records in batches.items():
+                self._log(rows, reading, partition.partition, records, ends[partition])
+            for partition in list(waiting):
+                position = consumer.position(partition)
+                read_to[partition] = min(position, ends[partition])
+                if position >= waiting[partition]:
+                    del waiting[partition]
+        rows.add("readings", reading, "partition", None, "read_uncommitted", reason, not waiting)
+        for partition in partitions:
+            number, end = partition.partition, ends[partition]
+            reached = max(read_to[partition], first[partition])
+            rows.add("bounds", reading, "main", number, first[partition], end, reached, read_at)
+
+    def _log(self, rows: RunRows, reading: int, number: int, records: Sequence[Any], end: int) -> None:
+        decode, since_start = self._adapter.plan.payloads.decode, self._adapter.since_start
+        log = rows.tables["log"]
+        for record in records:
+            offset = record.offset
+            if offset >= end:
+                break
+            message, key, sequence, intact = decode(record.value)
+            size = stored_size(record.serialized_key_size, record.serialized_value_size)
+            log.append(
+                [
+                    reading,
+                    "main",
+                    None,
+                    number,
+                    offset,
+                    number,
+                    offset,
+                    message,
+                    key,
+                    sequence,
+                    since_start(record.timestamp),
+                    size,
+                    "committed",
+                    intact,
+                ]  # fmt: skip
+            )
+
+    def _consumer(self) -> Any:
+        """A reader without a group, made when it is first needed."""
+        if self._reader is None:
+            self._reader = self._library.KafkaConsumer(
+                bootstrap_servers=self._adapter.address,
+                client_id="mqverify-reader",
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+        return self._reader
+
+    def _topic_partitions(self) -> list[Any]:
+        topic, make = self._adapter.topic, self._library.TopicPartition
+        return [make(topic, number) for number in range(self._partitions)]
+
+
+def stored_size(key_size: int, value_size: int) -> int:
+    """Bytes that a record may take on the broker, at most: alone in its batch (61 bytes) with the largest record head.
+
+    An upper bound, so that removal by `retention_bytes` is never called illegal where it was legal.
+    """
+    return 61 + 21 + max(key_size, 0) + max(value_size, 0)

@@ -1,0 +1,84 @@
+"""Kafka as a backend: what the worlds ask of it beyond the adapter."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mqverify.backends.base import SimulatedBroker
+from mqverify.backends.kafka.adapter import KafkaAdapter
+from mqverify.simulation.kernel import Kernel, Process
+from mqverify.workload.groups import ConsumerGroup
+from mqverify.workload.plan import Plan
+
+__all__ = ["KafkaBackend"]
+
+
+class _SimulatedKafka:
+    """The broker model as the worlds see it: the client profile is a matter of the settings."""
+
+    def __init__(self, cluster: Any, profile: str) -> None:
+        self._cluster = cluster
+        self._profile = profile
+
+    def library(self, process: Process, observer: Any = None) -> Any:
+        return self._cluster.library(process, profile=self._profile, observer=observer)
+
+    def leader(self, group: str) -> str | None:
+        name: str | None = self._cluster.leader(group)
+        return name
+
+
+class KafkaBackend:
+    """Apache Kafka through kafka-python."""
+
+    system = "kafka"
+    vocabulary: Mapping[str, str] = {"position": "offset", "place": "partition"}
+
+    def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker:
+        from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
+
+        broker = BrokerSettings(**{name: getattr(settings, name) for name in _BROKER_SETTINGS})
+        return _SimulatedKafka(SimulatedKafka(kernel, broker), settings.client)
+
+    def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> KafkaAdapter:
+        return KafkaAdapter(library, address, settings, plan, prefix, epoch_ms)
+
+    def starts(self, settings: Any, group: ConsumerGroup) -> str:
+        if group.start is not None:
+            return group.start
+        return "beginning" if settings.auto_offset_reset == "earliest" else "end"
+
+    def delivery(self, settings: Any) -> str:
+        return "exclusive"
+
+    def promises(self, settings: Any) -> Iterable[tuple[str, str]]:
+        """Retention in the generic words, and every native setting of the topic, the producer and the consumer."""
+        yield "retention", _text(settings.retention)
+        yield "retention_bytes", _text(settings.retention_bytes)
+        yield "compaction", "true" if "compact" in str(settings.cleanup_policy) else "false"
+        yield "clock", "shared"
+        for part in ("topic", "producer", "consumer"):
+            for name, value in sorted(settings.native(part).items()):
+                yield f"{part}.{name}", str(value)
+
+    def is_client_error(self, error: BaseException) -> bool:
+        from kafka.errors import KafkaError
+
+        return isinstance(error, KafkaError)
+
+    def longest_wait(self, settings: Any) -> int:
+        """The longest after which the group or a client acts by itself."""
+        waits = (
+            settings.session_timeout,
+            settings.max_poll_interval,
+            settings.metadata_max_age,
+            settings.delivery_timeout,
+            settings.auto_commit_interval,
+        )
+        return max(wait for wait in waits if wait is not None)
+
+
+_BROKER_SETTINGS: tuple[str, ...] = ()
+
+
+def _text(value: int | None) -> str:
+    return "unlimited" if value is None else str(value)

@@ -1,0 +1,94 @@
+"""`mqverify check`: run specs, judge them, report."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mqverify.report.standard import ColorChoice, OutputFormat, Verbosity
+
+__all__ = ["check"]
+
+
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Specs, or folders of specs.")],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-b",
+            "--backend",
+            metavar="NAME[=TARGET]",
+            help="Only this backend: a label in the specs, or a system. With a target (kafka=local, kafka=HOST:PORT) "
+            "on a real one. May be repeated.",
+        ),
+    ] = None,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="TEXT", help="Only specs with this text in their name or path.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Only specs with this tag.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the first run.")] = 0,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            "--runs",
+            min=1,
+            metavar="N",
+            help="Runs of each spec, with the seeds from --seed on.",
+            show_default="what the spec says, else 25 simulated, 1 real",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", min=1, metavar="N", help="Processes to work in.", show_default="one a core"),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("-x", "--fail-fast", help="Stop after the first spec that is not as expected.")
+    ] = False,
+    output_format: Annotated[
+        OutputFormat, typer.Option("--output-format", help="What is printed on standard output.")
+    ] = "text",
+    report: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report", metavar="FORMAT=PATH", help="Write a report to a file: json or text. May be repeated."
+        ),
+    ] = None,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit with 0 whatever the verdicts are; mistakes are still 2, bugs 4.")
+    ] = False,
+    fail_on: Annotated[
+        Literal["violated", "inconclusive"],
+        typer.Option("--fail-on", help="With `violated`, a guarantee that was not decided does not fail."),
+    ] = "inconclusive",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only failures and the summary.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Witnesses of expected violations, runs and their digests too.")
+    ] = False,
+    color: Annotated[ColorChoice, typer.Option("--color", help="NO_COLOR and FORCE_COLOR are heeded.")] = "auto",
+) -> None:
+    """Run specs on their backends and say which guarantees held.
+
+    Without -b every backend of a spec is simulated. Exits with 0 when all is as the specs expect.
+    """
+    from mqverify import engine
+    from mqverify.cli import loading
+    from mqverify.report import deliver, open_reports, standard_reports
+
+    verbosity: Verbosity = "quiet" if quiet else "verbose" if verbose else "normal"
+    specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
+    options = engine.Options(
+        backends=tuple(_backend(text) for text in backend or ()),
+        seed=seed,
+        runs=runs,
+        jobs=jobs,
+        fail_fast=fail_fast,
+        exit_zero=exit_zero,
+        fail_on=fail_on,
+    )
+    sinks = [*open_reports(report or ()), *standard_reports(output_format, verbosity, color)]
+    raise typer.Exit(deliver(engine.check(specs, options), sinks))
+
+
+def _backend(text: str) -> tuple[str, str | None]:
+    name, separator, target = text.partition("=")
+    return name, target if separator else None

@@ -1,0 +1,284 @@
+"""Scenario → runs → verdicts: the one way through the house, told as events.
+
+A task is a chunk of seeds of one scenario: it runs and judges them and hands back findings and summaries only. Chunks
+are cut the same way whatever the number of jobs, and folded in order, so that a check's answer never depends on it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+from mqverify import __version__
+from mqverify.errors import BackendError
+from mqverify.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    Result,
+    RunFinished,
+    RunSummary,
+    ScenarioFinished,
+    ScenarioStarted,
+    Summary,
+    VerdictName,
+    Warned,
+)
+from mqverify.guarantees.findings import Finding, Verdict
+from mqverify.guarantees.planned import NOT_JUDGED_YET, PLANNED
+from mqverify.guarantees.registry import catalogue
+from mqverify.guarantees.verdicts import fold
+from mqverify.spec.model import Expectation, Spec
+from mqverify.spec.registry import Registry
+from mqverify.worlds.base import Scenario
+from mqverify.worlds.selection import select_scenarios, unsupported_reason
+
+__all__ = ["Options", "check", "registry"]
+
+_CHUNK = 25
+_SIMULATED_RUNS = 25
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a check is asked to do. `backends`: (name, target or None) as given by `-b`; empty: all, simulated."""
+
+    backends: Sequence[tuple[str, str | None]] = ()
+    seed: int = 0
+    runs: int | None = None
+    fail_fast: bool = False
+    exit_zero: bool = False
+    fail_on: str = "inconclusive"
+
+
+@dataclass
+class _Gathered:
+    """What came back of one scenario."""
+
+    findings: list[Finding] = field(default_factory=list)
+    summaries: list[RunSummary] = field(default_factory=list)
+    details: dict[str, str] = field(default_factory=dict)
+    failure: str | None = None
+
+
+def registry() -> Registry:
+    """Everything that a spec may name: the guarantees, the kinds of faults, the systems."""
+    from mqverify.backends.eventstore.settings import EVENTSTORE
+    from mqverify.backends.kafka.settings import KAFKA
+    from mqverify.faults.kinds import FAULT_KINDS
+
+    systems = {system.name: system for system in (KAFKA, EVENTSTORE)}
+    return Registry({**catalogue(), **PLANNED}, FAULT_KINDS, systems)
+
+
+def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterator[Event]:
+    """Run every scenario of the specs and judge what each spec names. Bad usage raises before anything runs.
+
+    Chunks of runs are worked on by `executor`.
+    """
+    began = time.monotonic()
+    scenarios = select_scenarios(specs, options.backends)
+    runs = {scenario.number: _run_count(scenario, options) for scenario in scenarios}
+    yield CheckStarted(__version__, len(specs), len(scenarios), sum(runs.values()))
+    tally = _Tally()
+    interrupted = False
+    try:
+        for scenario, gathered in _run_all(scenarios, runs, options, executor):
+            yield _started(scenario, runs[scenario.number])
+            for summary in gathered.summaries:
+                yield RunFinished(scenario.spec.name, scenario.label, summary)
+            results = _results(scenario, gathered)
+            for result in results:
+                tally.add(result)
+            if gathered.failure:
+                yield Warned(f"{scenario.spec.name} on {scenario.label}: {gathered.failure}")
+            yield ScenarioFinished(
+                scenario.number, scenario.spec.name, scenario.spec.file, scenario.label, results,
+                tuple(gathered.details.items()),
+            )  # fmt: skip
+            if options.fail_fast and any(result.as_expected is False for result in results):
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    yield CheckFinished(
+        tally.summary(), tally.exit_code(options, interrupted), round((time.monotonic() - began) * 1000), interrupted
+    )
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+def _run_count(scenario: Scenario, options: Options) -> int:
+    if unsupported_reason(scenario):
+        return 0
+    if scenario.world == "real":
+        return options.runs or 1
+    return options.runs or scenario.spec.runs or _SIMULATED_RUNS
+
+
+def _run_all(
+    scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, executor: Executor
+) -> Iterator[tuple[Scenario, _Gathered]]:
+    """Work on all scenarios, and hand each on in its order when it is complete."""
+    pending = {
+        scenario.number: _submit(executor, scenario, runs[scenario.number], options.seed)
+        for scenario in scenarios
+        if scenario.world == "simulated"
+    }
+    try:
+        for scenario in scenarios:
+            if scenario.world == "real":
+                yield scenario, _run_real(scenario, runs[scenario.number], options.seed)
+            else:
+                yield scenario, _gather([future.result for future in pending[scenario.number]])
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+Chunk = tuple[list[Finding], list[RunSummary], dict[str, str]]
+
+
+def _submit(executor: Executor, scenario: Scenario, runs: int, seed: int) -> list[Future[Chunk]]:
+    from mqverify.worlds.chunk import run_simulated_chunk
+
+    chunks = [list(range(start, min(start + _CHUNK, seed + runs))) for start in range(seed, seed + runs, _CHUNK)]
+    return [executor.submit(run_simulated_chunk, scenario, chunk) for chunk in chunks]
+
+
+def _gather(chunks: Sequence[Callable[[], Chunk]]) -> _Gathered:
+    gathered = _Gathered()
+    for result in chunks:
+        findings, summaries, details = result()
+        gathered.findings += findings
+        gathered.summaries += summaries
+        gathered.details |= details
+    return gathered
+
+
+def _run_real(scenario: Scenario, runs: int, seed: int) -> _Gathered:
+    from mqverify.worlds.chunk import run_real_chunk
+
+    if not runs:
+        return _Gathered()
+    try:
+        return _gather([lambda: run_real_chunk(scenario, list(range(seed, seed + runs)))])
+    except BackendError as error:
+        return _Gathered(failure=str(error))
+
+
+# --- judging ------------------------------------------------------------------------------------------------------
+
+
+def _started(scenario: Scenario, runs: int) -> ScenarioStarted:
+    spec = scenario.spec
+    return ScenarioStarted(scenario.number, spec.name, spec.file, scenario.label, scenario.system, scenario.world, runs)
+
+
+def _results(scenario: Scenario, gathered: _Gathered) -> tuple[Result, ...]:
+    return tuple(
+        _result(scenario, gathered, name, expectation)
+        for name, expectation in sorted(
+            scenario.spec.expectations(scenario.label).items(), key=lambda item: _code(item[0])
+        )
+    )
+
+
+def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Expectation) -> Result:
+    verdict = _verdict(scenario, gathered, name)
+    spec = scenario.spec
+    witness = verdict.witness
+    seed = next((s.seed for s in gathered.summaries if witness and s.run == witness.run), None)
+    target = "" if scenario.target is None else f"={scenario.target}"
+    shown = "" if seed is None else f" --seed {seed} --runs 1"
+    return Result(
+        spec=spec.name,
+        file=spec.file,
+        backend=scenario.label,
+        system=scenario.system,
+        world=scenario.world,
+        guarantee=name,
+        code=_code(name),
+        expected=expectation.verdict,
+        expected_why=expectation.why,
+        verdict=verdict.verdict,
+        as_expected=_as_expected(scenario, expectation, verdict),
+        runs=verdict.runs,
+        decided_by=verdict.decided_by,
+        obligations=verdict.obligations,
+        violations=verdict.violations,
+        reason=_reason(scenario, expectation, verdict),
+        witness=witness,
+        reproduce=f"mqverify check {spec.file} -b {scenario.label}{target}{shown} -v",
+        decision=spec.decision,
+    )
+
+
+def _verdict(scenario: Scenario, gathered: _Gathered, name: str) -> Verdict:
+    unsupported = unsupported_reason(scenario) or (None if name in catalogue() else NOT_JUDGED_YET)
+    if unsupported:
+        return Verdict(name, "unsupported", 0, 0, 0, 0, unsupported)
+    if gathered.failure:
+        return Verdict(name, "inconclusive", 0, 0, 0, 0, gathered.failure)
+    findings = [finding for finding in gathered.findings if finding.guarantee == name]
+    return fold(catalogue()[name], findings, gathered.summaries)
+
+
+def _code(name: str) -> str:
+    return (catalogue().get(name) or PLANNED[name]).code
+
+
+def _as_expected(scenario: Scenario, expectation: Expectation, verdict: Verdict) -> bool | None:
+    """True, False, or None where nothing was decided against the expectation."""
+    if verdict.verdict == expectation.verdict:
+        return True
+    if verdict.verdict in {"inconclusive", "unsupported"}:
+        return None
+    if scenario.world == "real" and expectation.verdict == "violated" and verdict.verdict == "held":
+        return None  # real schedules cannot be chosen to the last step
+    return False
+
+
+def _reason(scenario: Scenario, expectation: Expectation, verdict: Verdict) -> str:
+    if expectation.verdict == "violated" and verdict.verdict == "held":
+        if scenario.world == "real":
+            return f"not seen: {verdict.reason}"
+        return f"expected violated ({expectation.why}), but it held: the waiver is stale; {verdict.reason}"
+    return verdict.reason
+
+
+class _Tally:
+    """Counts results and decides the exit code."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = dict.fromkeys(("as_expected", "not_as_expected", "inconclusive", "waived"), 0)
+        self._unsupported = 0
+        self._supported = 0
+
+    def add(self, result: Result) -> None:
+        verdict: VerdictName = result.verdict
+        if verdict == "unsupported":
+            self._unsupported += 1
+        else:
+            self._supported += 1
+        if result.as_expected is False:
+            self._counts["not_as_expected"] += 1
+        elif result.as_expected:
+            self._counts["as_expected"] += 1
+            if verdict == "violated":
+                self._counts["waived"] += 1
+        elif verdict == "inconclusive":
+            self._counts["inconclusive"] += 1
+
+    def summary(self) -> Summary:
+        return Summary(unsupported=self._unsupported, **self._counts)
+
+    def exit_code(self, options: Options, interrupted: bool) -> int:
+        if interrupted:
+            return 130
+        code = 0
+        if self._counts["not_as_expected"]:
+            code = 1
+        elif (self._counts["inconclusive"] and options.fail_on == "inconclusive") or not self._supported:
+            code = 3
+        return 0 if options.exit_zero else code

@@ -1,0 +1,85 @@
+"""Counting distinct messages, and pulling the triggers that wait for a count."""
+
+from collections.abc import Callable, Sequence
+
+__all__ = ["Progress"]
+
+_PRODUCER_METRICS = ("sent", "acked")
+
+
+class _Counter:
+    """How many distinct messages reached one milestone in one group."""
+
+    __slots__ = ("count", "next_threshold", "seen", "watches")
+
+    def __init__(self, messages: int) -> None:
+        self.seen = bytearray(messages)
+        self.count = 0
+        self.watches: list[tuple[int, Callable[[], None]]] = []
+        self.next_threshold = -1
+
+    def mark(self, message: int) -> None:
+        if self.seen[message]:
+            return
+        self.seen[message] = 1
+        self.count += 1
+        if self.count == self.next_threshold:
+            self._fire()
+
+    def watch(self, threshold: int, call: Callable[[], None]) -> None:
+        if self.count >= threshold:
+            call()
+            return
+        self.watches.append((threshold, call))
+        self.watches.sort(key=lambda watch: watch[0])
+        self.next_threshold = self.watches[0][0]
+
+    def _fire(self) -> None:
+        due = [call for threshold, call in self.watches if threshold <= self.count]
+        self.watches = [watch for watch in self.watches if watch[0] > self.count]
+        self.next_threshold = self.watches[0][0] if self.watches else -1
+        for call in due:
+            call()
+
+
+class Progress:
+    """The counters of one run: `sent` and `acked` of all, the others for each group."""
+
+    def __init__(self, messages: int, groups: Sequence[str]) -> None:
+        self._groups = tuple(groups)
+        self._counters = {(metric, ""): _Counter(messages) for metric in _PRODUCER_METRICS}
+        for group in groups:
+            for metric in ("delivered", "handled", "settled"):
+                self._counters[metric, group] = _Counter(messages)
+
+    def marker(self, metric: str, group: str | None) -> Callable[[int], None]:
+        """A callable that marks a message, by its number, as having reached the milestone."""
+        return self._counters[metric, group or ""].mark
+
+    def count(self, metric: str, group: str | None) -> int:
+        """How many distinct messages reached it; without a group, in the slowest one."""
+        if metric in _PRODUCER_METRICS:
+            return self._counters[metric, ""].count
+        groups = self._groups if group is None else (group,)
+        return min((self._counters[metric, name].count for name in groups), default=0)
+
+    def total(self) -> int:
+        """Grows with every first time; a run in which it stands still makes no progress."""
+        return sum(counter.count for counter in self._counters.values())
+
+    def watch(self, metric: str, group: str | None, threshold: int, call: Callable[[], None]) -> None:
+        """Call once when the count is reached; without a group, when the slowest one has reached it."""
+        if metric in _PRODUCER_METRICS:
+            self._counters[metric, ""].watch(threshold, call)
+            return
+        groups = self._groups if group is None else (group,)
+        missing = len(groups)
+
+        def one_more() -> None:
+            nonlocal missing
+            missing -= 1
+            if missing == 0:
+                call()
+
+        for name in groups:
+            self._counters[metric, name].watch(threshold, one_more)

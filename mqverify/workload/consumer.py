@@ -1,0 +1,170 @@
+"""The consumer loop: poll, handle, settle, in the order that `settle:` says. Plain blocking code, written once.
+
+It behaves like the application that a spec describes, naive where applications are naive: after a rejected settlement
+it goes on with the batch in its hands, and a retry in place blocks what is behind it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mqverify.spec.model import Handler, Settle
+from mqverify.workload.client import ConsumerClient, Context, Received
+
+__all__ = ["ConsumerDuties", "HandlerFailed", "consume"]
+
+POLL_WAIT = 500_000_000
+"""Nanoseconds that one poll waits for messages."""
+
+_FIRST_RETRY_PAUSE = 100_000_000
+_LONGEST_RETRY_PAUSE = 10_000_000_000
+
+
+class HandlerFailed(Exception):
+    """A handler's exception that leaves the loop (`on_failure: stop`)."""
+
+
+class _Stopped(Exception):
+    """The worker was asked to end while it retried in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerDuties:
+    """What the spec asks of the consumers of one group."""
+
+    handler: Handler
+    settle: Settle
+    wait_for_settlements: bool
+    """`commit: sync`."""
+    poison: frozenset[int]
+
+
+def consume(client: ConsumerClient, context: Context, duties: ConsumerDuties) -> None:
+    """Consume until asked to stop. An exception of the handler or of the client leaves, closing as `close:` says."""
+    try:
+        client.start()
+        _Consumer(client, context, duties).run()
+    except Exception:
+        if duties.handler.close != "never":
+            client.close(clean=duties.handler.close == "always")
+        raise
+    client.close(clean=True)
+
+
+class _Consumer:
+    def __init__(self, client: ConsumerClient, context: Context, duties: ConsumerDuties) -> None:
+        self._client = client
+        self._context = context
+        self._recorder = context.recorder
+        self._handler = duties.handler
+        self._poison = duties.poison
+        self._wait = duties.wait_for_settlements
+        self._policy = duties.settle.policy
+        self._every_count = duties.settle.every_count
+        self._every_time = duties.settle.every_time
+        self._pending: list[Received] = []
+        self._settle_at = context.now() + (self._every_time or 0)
+        self._delivered = context.marker("delivered")
+        self._handled = context.marker("handled")
+        self._settled = context.marker("settled")
+
+    def run(self) -> None:
+        context, client = self._context, self._client
+        automatic = self._policy == "automatic"
+        try:
+            while not context.stopping():
+                batch = client.poll(POLL_WAIT)
+                if batch:
+                    context.busy()
+                    self._work_through(batch)
+                    if automatic:
+                        context.reached("before_settle")
+                else:
+                    self._settle_if_time()
+                    context.idle(None if self._pending and self._every_time else client.progress())
+        except _Stopped:
+            pass
+        self._settle_pending()
+
+    def _work_through(self, batch: Sequence[Received]) -> None:
+        for received in batch:
+            if received.message is not None:
+                self._delivered(received.message)
+        policy = self._policy
+        reached = self._context.reached
+        if policy == "before_batch":
+            self._settle(batch)
+        for received in batch:
+            if policy == "before_handling":
+                self._settle((received,))
+            reached("before_handle")
+            self._handle(received)
+            if policy == "after_handling":
+                self._settle((received,))
+            elif policy == "every":
+                self._pending.append(received)
+                if self._every_count is not None and len(self._pending) >= self._every_count:
+                    self._settle_pending()
+                self._settle_if_time()
+        if policy == "after_batch":
+            self._settle(batch)
+
+    def _handle(self, received: Received) -> None:
+        """Handle one message, in place again after failures; the effect is the handler's last act."""
+        context, recorder, handler = self._context, self._recorder, self._handler
+        token, attempt, pause = received.token, 1, _FIRST_RETRY_PAUSE
+        while True:
+            recorder.handler_started(token)
+            takes = context.handling_time(self._draw_time())
+            if takes:
+                context.sleep(takes)
+            context.reached("in_handler")
+            if received.message not in self._poison:
+                recorder.handler_ended(token, "handled")
+                if received.message is not None:
+                    self._handled(received.message)
+                return
+            recorder.handler_ended(token, "failed")
+            if attempt >= handler.attempts:
+                if self._given_up(received):
+                    return
+                context.sleep(pause)
+                pause = min(2 * pause, _LONGEST_RETRY_PAUSE)
+            if context.stopping():
+                raise _Stopped
+            attempt += 1
+            token = recorder.delivered(*received.facts, delivery=received.token, attempt=attempt)
+
+    def _given_up(self, received: Received) -> bool:
+        """What `on_failure:` says once all attempts failed; whether the loop goes on behind the message."""
+        match self._handler.on_failure:
+            case "skip":
+                return True
+            case "stop":
+                raise HandlerFailed(f"message {received.message} could not be handled")
+            case "crash":
+                self._context.crash()
+        return False
+
+    def _draw_time(self) -> int:
+        least, most = self._handler.takes
+        return least if least == most else self._context.dice.randint(least, most)
+
+    def _settle(self, items: Sequence[Received]) -> None:
+        context = self._context
+        context.reached("before_settle")
+        context.reached("in_settle")
+        if self._client.settle(items, self._wait):
+            for received in items:
+                if received.message is not None:
+                    self._settled(received.message)
+        context.reached("after_settle")
+
+    def _settle_pending(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._settle(pending)
+
+    def _settle_if_time(self) -> None:
+        if self._every_time is not None and self._context.now() >= self._settle_at:
+            self._settle_at = self._context.now() + self._every_time
+            self._settle_pending()

@@ -1,0 +1,56 @@
+"""Self-certifying payloads: whoever reads one knows which message it is and whether it is as it was sent.
+
+Layout, little endian: CRC-32 of all that follows (4 bytes), message (8), sequence (8), producer (2), length of the key
+(2), the key in UTF-8, padding up to the size that the spec asks for. What does not read so is a phantom.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["Decoded", "Payloads"]
+
+_CHECKSUM = struct.Struct("<I")
+_BODY = struct.Struct("<QQHH")
+_HEADER_SIZE = _CHECKSUM.size + _BODY.size
+
+
+class Decoded(NamedTuple):
+    """What a payload says. `message` is None for a phantom: not one of this run's messages, or torn."""
+
+    message: int | None
+    key: str | None
+    sequence: int | None
+    intact: bool
+
+
+PHANTOM = Decoded(None, None, None, False)
+
+
+class Payloads:
+    """Writes and reads the payloads of one plan. `size` is the least size in bytes of a payload."""
+
+    def __init__(self, keys: Sequence[str], sequences: Sequence[int], producers: Sequence[int], size: int) -> None:
+        self._keys = keys
+        self._sequences = sequences
+        self._producers = producers
+        self._size = size
+
+    def encode(self, message: int) -> bytes:
+        key = self._keys[message].encode()
+        head = _BODY.pack(message, self._sequences[message], self._producers[message], len(key))
+        body = b"".join((head, key)).ljust(self._size - _CHECKSUM.size, b".")
+        return _CHECKSUM.pack(zlib.crc32(body)) + body
+
+    def decode(self, payload: bytes | None) -> Decoded:
+        """Read a payload; never raises, whatever it is handed."""
+        if payload is None or len(payload) < _HEADER_SIZE:
+            return PHANTOM
+        message, sequence, _, key_length = _BODY.unpack_from(payload, _CHECKSUM.size)
+        if zlib.crc32(memoryview(payload)[_CHECKSUM.size :]) != _CHECKSUM.unpack_from(payload)[0]:
+            return PHANTOM
+        if message >= len(self._keys):
+            return PHANTOM
+        key = payload[_HEADER_SIZE : _HEADER_SIZE + key_length].decode(errors="replace")
+        return Decoded(message, key, sequence, True)

@@ -1,0 +1,149 @@
+"""What a run happens in. The conductor is written once against `World`; there are two worlds.
+
+`SimulatedWorld`: virtual time, workers are processes of a kernel. `RealWorld`: workers are OS processes. A world
+starts, kills, pauses and resumes workers, and tells the conductor what happened by notices.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from mqverify.backends.base import Adapter, Admin, Backend
+from mqverify.faults.plan import PlannedFault
+from mqverify.history.recorder import RunRows
+from mqverify.spec.model import Spec
+from mqverify.workload.client import Context
+from mqverify.workload.consumer import ConsumerDuties, consume
+from mqverify.workload.groups import ConsumerGroup, Worker
+from mqverify.workload.plan import Plan
+from mqverify.workload.producer import produce
+
+__all__ = ["Busy", "Ended", "Idle", "Notice", "Scenario", "Struck", "Triggered", "World", "work"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One spec on one backend. `target` is None in the simulated world, else what follows `-b NAME=`."""
+
+    number: int
+    spec: Spec
+    label: str
+    target: str | None = None
+
+    @property
+    def system(self) -> str:
+        return self.spec.backends[self.label].system
+
+    @property
+    def settings(self) -> Any:
+        return self.spec.backends[self.label].settings
+
+    @property
+    def world(self) -> Literal["simulated", "real"]:
+        return "simulated" if self.target is None else "real"
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A worker has nothing to do; before `progress` (the next position of each source it owns) all is done.
+
+    `progress` is None while it does not know what it owns.
+    """
+
+    worker: Worker
+    progress: Mapping[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    worker: Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    worker: Worker
+    ending: Literal["crashed", "stopped", "finished"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """The count that a planned fault waits for is reached."""
+
+    fault: int
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """An armed fault met its worker: it crashed or paused at the point, or began a slow handling."""
+
+    fault: int
+    worker: Worker
+
+
+Notice = Idle | Busy | Ended | Triggered | Struck
+
+
+class World(Protocol):
+    """What the conductor needs of a world. All calls may block the conductor, never a worker."""
+
+    rows: RunRows
+    admin: Admin
+
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+
+    def stamp(self) -> int:
+        """A strictly increasing time, for rows of the history."""
+
+    def next_notice(self, until: int | None) -> Notice | None:
+        """Wait for the next notice, at most until that time; None if none came."""
+
+    def watch(self, planned: PlannedFault) -> None:
+        """Give notice `Triggered` when the count that it waits for is reached."""
+
+    def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        """Let it strike the first of those workers (any incarnation) that comes to its point, or starts a handling."""
+
+    def disarm(self, planned: PlannedFault) -> None: ...
+
+    def launch(self, worker: Worker) -> None: ...
+
+    def kill(self, worker: Worker) -> None: ...
+
+    def pause(self, worker: Worker) -> None: ...
+
+    def resume(self, worker: Worker) -> None: ...
+
+    def leader(self, group: str) -> str | None:
+        """The name of the consumer that leads the group, if the system has leaders and this world can tell."""
+
+    def count(self, metric: str, group: str | None) -> int:
+        """How many distinct messages reached a milestone."""
+
+    def total_progress(self) -> int:
+        """Grows whenever any message reaches any milestone for the first time."""
+
+
+def work(
+    worker: Worker, group: ConsumerGroup | None, plan: Plan, adapter: Adapter, context: Context, first: int, began: int
+) -> None:
+    """What a worker does, in either world.
+
+    `first` is how many of its messages a producer's earlier incarnations have invoked, `began` when producers started.
+    """
+    if group is None:
+        messages = plan.messages_of(worker.number - 1)[first:]
+        due = None if plan.workload.rate is None else [began + plan.due_at(message) for message in messages]
+        producer = adapter.producer(context, worker.name)
+        produce(producer, context, messages, due, plan.workload.in_flight == "one")
+        return
+    duties = ConsumerDuties(group.handler, group.settle, group.commit == "sync", plan.poison)
+    consume(adapter.consumer(context, worker.name, group), context, duties)
+
+
+def backend_of(scenario: Scenario) -> Backend:
+    """The backend of a scenario's system."""
+    from mqverify.backends.registry import backend
+
+    return backend(scenario.system)

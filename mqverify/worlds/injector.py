@@ -1,0 +1,212 @@
+"""Makes the faults of one run happen, and notes what came of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mqverify.faults.plan import PlannedFault
+from mqverify.faults.targets import candidates, is_everybody
+from mqverify.workload.groups import Worker
+
+if TYPE_CHECKING:
+    from mqverify.worlds.conductor import Conductor
+
+__all__ = ["Injector"]
+
+
+@dataclass
+class _State:
+    """What became of one planned fault. `phase`: waiting → armed → active → over."""
+
+    planned: PlannedFault
+    phase: str = "waiting"
+    began_at: int | None = None
+    ended_at: int | None = None
+    why_not: str | None = None
+    strikes: int = 0
+
+    @property
+    def took_effect(self) -> bool:
+        return self.began_at is not None
+
+
+class Injector:
+    """The faults of one run. The conductor tells it of triggers and strikes; it acts through the conductor's world."""
+
+    def __init__(self, conductor: "Conductor", planned: tuple[PlannedFault, ...]) -> None:
+        self._conductor = conductor
+        self._world = conductor.world
+        self._states = [_State(fault) for fault in planned]
+        self._actions: dict[str, Callable[[_State], None]] = {
+            "crash": self._crash,
+            "pause": self._pause,
+            "slow": self._slow,
+            "pass": self._pass_time,
+            "add_partitions": self._add_partitions,
+        }
+
+    def begin(self) -> None:
+        """Set every fault waiting for what it waits for."""
+        for state in self._states:
+            when = state.planned.fault.when
+            if when.metric == "now":
+                self._act(state)
+            elif when.metric == "time":
+                self._conductor.appoint(state.planned.threshold, lambda state=state: self._act(state))  # type: ignore[misc]
+            elif when.metric != "drained":
+                self._world.watch(state.planned)
+
+    def triggered(self, fault: int) -> None:
+        self._act(self._states[fault])
+
+    def fire_next_drained(self) -> bool:
+        """Everything is drained: let the next fault that waits for it happen, if there is one."""
+        for state in self._states:
+            if state.phase == "waiting" and state.planned.fault.when.metric == "drained":
+                self._act(state)
+                return True
+        return False
+
+    def busy(self) -> bool:
+        """Whether a fault is under way that has an end of its own to come."""
+        return any(state.phase == "active" for state in self._states)
+
+    def struck(self, fault: int, worker: Worker) -> None:
+        """An armed fault met its worker."""
+        state = self._states[fault]
+        planned = state.planned
+        state.strikes += 1
+        if state.began_at is None:
+            state.began_at = self._world.stamp()
+        match planned.kind:
+            case "crash":
+                self._crashed(state, worker)
+            case "pause":
+                self._conductor.workers[worker.name].paused = True
+                self._paused(state, worker)
+            case "slow" if state.strikes == planned.fault.times and planned.fault.duration is None:
+                state.phase = "active"
+                self._conductor.appoint(planned.handler, lambda: self._over(state))
+
+    def record(self) -> tuple[tuple[int, str, bool, str | None], ...]:
+        """Write the faults to the history; (number in the spec, kind, took effect, why not) of each."""
+        for state in self._states:
+            planned = state.planned
+            if not state.took_effect and state.why_not is None:
+                state.why_not = self._why_not(state)
+            self._world.rows.add(
+                "faults", planned.number, planned.kind, planned.target_text, planned.describe(),
+                state.began_at, state.ended_at, state.took_effect, state.why_not,
+            )  # fmt: skip
+        return tuple((s.planned.number, s.planned.kind, s.took_effect, s.why_not) for s in self._states)
+
+    def _why_not(self, state: _State) -> str:
+        planned = state.planned
+        metric = planned.fault.when.metric
+        if state.phase == "armed":
+            return f"no {planned.target_text} came to {planned.fault.point or 'a handling'} after its trigger"
+        if metric in {"drained", "now", "time"}:
+            return f"the run ended before: {planned.describe()}"
+        group = self._conductor.group_of(planned)
+        reached = self._world.count(metric, group)
+        return f"{metric} reached {reached} of the {planned.threshold} messages that it waits for"
+
+    # --- what each kind does ---------------------------------------------------------------------------------------
+
+    def _act(self, state: _State) -> None:
+        self._actions[state.planned.kind](state)
+
+    def _eligible(self, state: _State, alive_only: bool) -> list[Worker]:
+        conductor, fault = self._conductor, state.planned.fault
+        workers = conductor.live_workers() if alive_only else conductor.everybody()
+        leader = None
+        if "leader" in fault.target:
+            group = conductor.group_of(state.planned)
+            leader = self._world.leader(group) if group else None
+        return candidates(fault, workers, leader)
+
+    def _strike_now(self, state: _State, strike: Callable[[Worker], None]) -> list[Worker]:
+        """Strike one of the live targets, drawn by the seed, or all of them; nobody there is noted."""
+        workers = self._eligible(state, alive_only=True)
+        if not workers:
+            state.phase, state.why_not = "over", f"no {state.planned.target_text} was alive when its trigger was pulled"
+            return []
+        if not is_everybody(state.planned.fault):
+            workers = [workers[int(state.planned.choice * len(workers))]]
+        state.began_at = self._world.stamp()
+        for worker in workers:
+            strike(worker)
+        return workers
+
+    def _arm(self, state: _State) -> None:
+        state.phase = "armed"
+        self._world.arm(state.planned, [worker.name for worker in self._eligible(state, alive_only=False)])
+
+    def _crash(self, state: _State) -> None:
+        if state.planned.fault.point is not None and not is_everybody(state.planned.fault):
+            self._arm(state)
+            return
+        for worker in self._strike_now(state, self._world.kill):
+            self._crashed(state, worker)
+
+    def _crashed(self, state: _State, worker: Worker) -> None:
+        if state.planned.restart_after is None:
+            self._over(state)
+            return
+        state.phase = "active"
+        again = Worker(worker.name, worker.kind, worker.number, worker.group, worker.incarnation + 1)
+
+        def restart() -> None:
+            self._conductor.launch(again)
+            self._over(state)
+
+        self._conductor.appoint(state.planned.restart_after, restart)
+
+    def _pause(self, state: _State) -> None:
+        if state.planned.fault.point is not None and not is_everybody(state.planned.fault):
+            self._arm(state)
+            return
+
+        def pause(worker: Worker) -> None:
+            self._conductor.workers[worker.name].paused = True
+            self._world.pause(worker)
+
+        for worker in self._strike_now(state, pause):
+            self._paused(state, worker)
+
+    def _paused(self, state: _State, worker: Worker) -> None:
+        state.phase = "active"
+
+        def resume() -> None:
+            known = self._conductor.workers[worker.name]
+            known.paused, known.progress = False, None
+            self._world.resume(worker)
+            self._over(state)
+
+        self._conductor.appoint(state.planned.duration, resume)
+
+    def _slow(self, state: _State) -> None:
+        self._arm(state)
+        if state.planned.fault.duration is not None:
+
+            def end() -> None:
+                self._world.disarm(state.planned)
+                self._over(state)
+
+            self._conductor.appoint(state.planned.duration, end)
+
+    def _pass_time(self, state: _State) -> None:
+        self._conductor.read_afresh(f"before pass of fault {state.planned.number}")
+        state.phase, state.began_at = "active", self._world.stamp()
+        self._conductor.appoint(state.planned.duration, lambda: self._over(state))
+
+    def _add_partitions(self, state: _State) -> None:
+        state.began_at = self._world.stamp()
+        self._world.admin.add_partitions(state.planned.fault.amount or 0)
+        self._conductor.note_places()
+        self._over(state)
+
+    def _over(self, state: _State) -> None:
+        state.phase = "over"
+        if state.took_effect:
+            state.ended_at = self._world.stamp()

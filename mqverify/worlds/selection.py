@@ -1,0 +1,84 @@
+"""Which spec runs on which backend, in which world, and why some cannot."""
+
+from collections.abc import Sequence
+
+from mqverify.errors import UsageError
+from mqverify.spec.model import Spec
+from mqverify.worlds.base import Scenario
+
+__all__ = ["select_scenarios", "unsupported_reason"]
+
+_REAL_FAULTS = {"crash", "pause"}
+_REAL_SYSTEMS = {"kafka": ("local",)}
+
+
+def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]]) -> list[Scenario]:
+    """The scenarios that `-b NAME[=TARGET]` asks for; without any, every backend of every spec, simulated.
+
+    NAME is a label in a spec, else a system. Raises `UsageError` for a name that matches nothing anywhere.
+    """
+    scenarios: list[Scenario] = []
+    matched: set[str] = set()
+    for spec in specs:
+        if not backends:
+            scenarios += [Scenario(len(scenarios) + number, spec, label) for number, label in enumerate(spec.backends)]
+            continue
+        for name, target in backends:
+            labels = _labels(spec, name)
+            if labels:
+                matched.add(name)
+            for label in labels:
+                _require_target(spec, label, target)
+                scenarios.append(Scenario(len(scenarios), spec, label, target))
+    missing = [name for name, _ in backends if name not in matched]
+    if missing:
+        known = sorted({label for spec in specs for label in spec.backends})
+        raise UsageError(
+            f"no spec has a backend called {missing[0]!r} or of that system; there are: {', '.join(known) or 'none'}"
+        )
+    return scenarios
+
+
+def _labels(spec: Spec, name: str) -> list[str]:
+    if name in spec.backends:
+        return [name]
+    return [label for label, section in spec.backends.items() if section.system == name]
+
+
+def _require_target(spec: Spec, label: str, target: str | None) -> None:
+    system = spec.backends[label].system
+    if target is None or target in _REAL_SYSTEMS.get(system, ()):
+        return
+    known = ", ".join(f"{name}={value}" for name, values in _REAL_SYSTEMS.items() for value in values)
+    raise UsageError(
+        f"-b {label}={target}: this version reaches no such {system}; it can start a broker itself: {known}"
+    )
+
+
+def unsupported_reason(scenario: Scenario) -> str | None:
+    """Why this version cannot run the scenario at all, or None."""
+    spec = scenario.spec
+    reasons = [*spec.unsupported, *spec.backends[scenario.label].unsupported]
+    if scenario.world == "real":
+        reasons += _real_limits(scenario)
+    return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def _real_limits(scenario: Scenario) -> list[str]:
+    """What a spec asks for that the real world cannot give yet."""
+    reasons = []
+    for fault in scenario.spec.faults:
+        if fault.kind not in _REAL_FAULTS:
+            reasons.append(f"`{fault.kind}` comes to real brokers in a later version")
+        elif fault.point == "in_settle":
+            reasons.append("the point in_settle needs a proxy before a real broker, which a later version brings")
+        elif "leader" in fault.target:
+            reasons.append("kafka-python does not tell which consumer leads a group, so `leader` is simulated only")
+    workload = scenario.spec.workload
+    if any(group.joins == "drained" for group in workload.groups.values()):
+        reasons.append("a group that joins later comes to real brokers in a later version")
+    if any((group.settle or workload.settle).policy == "automatic" for group in workload.groups.values()):
+        reasons.append("automatic commits of a real client are not observed yet; a later version reads them")
+    if scenario.settings.client != "kafka-python":
+        reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")
+    return reasons

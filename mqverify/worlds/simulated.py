@@ -1,0 +1,271 @@
+"""The simulated world: virtual time, workers and broker as processes of one kernel, everything drawn from one seed."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from greenlet import getcurrent
+
+from mqverify.backends.base import Adapter, Backend
+from mqverify.errors import InternalError
+from mqverify.faults.plan import PlannedFault
+from mqverify.faults.progress import Progress
+from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasing
+from mqverify.simulation.kernel import Future, Kernel, Process
+from mqverify.workload.client import Metric, Point
+from mqverify.workload.consumer import HandlerFailed
+from mqverify.workload.groups import ConsumerGroup, Worker, resolve_groups
+from mqverify.workload.plan import Plan
+from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
+from mqverify.worlds.conductor import Conductor, Outcome
+
+__all__ = ["EPOCH_MS", "SimulatedWorld"]
+
+EPOCH_MS = 1_767_225_600_000
+"""Unix time of virtual time 0: 2026-01-01T00:00Z, in milliseconds."""
+
+
+class SimulatedWorld:
+    """One run of one scenario. Make it, call `run`, read `rows`."""
+
+    def __init__(self, scenario: Scenario, backend: Backend, plan: Plan, patience: int) -> None:
+        self.kernel = Kernel(plan.seed)
+        self.rows = RunRows()
+        self.plan = plan
+        self.stamp = strictly_increasing(lambda: self.kernel.now)
+        self._scenario = scenario
+        self._backend = backend
+        self._groups: dict[str, ConsumerGroup] = {group.name: group for group in resolve_groups(plan.workload)}
+        self.progress = Progress(plan.workload.messages, list(self._groups))
+        self._broker = backend.simulate(self.kernel, scenario.settings)
+        self._inbox: deque[Notice] = deque()
+        self._arrival: Future | None = None
+        self.armed: dict[str, list[ArmedFault]] = {}
+        self._processes: dict[str, Process] = {}
+        self._invoked: dict[str, list[WorkerRecorder]] = {}
+        self._producers_began = 0
+        self._office = self._process("conductor")
+        self.admin = self._bind(self._broker.library(self._office)).admin(self.now)
+        self._patience = patience
+        self._failure: BaseException | None = None
+
+    def run(self) -> Outcome:
+        """Let it all happen. The history is in `rows`; an exception of our own code leaves as it is."""
+        outcome: list[Outcome] = []
+        conductor = Conductor(self, self._scenario, self._backend, self.plan, self._patience)
+
+        def body() -> None:
+            outcome.append(conductor.conduct())
+            self.kernel.stop()
+
+        self._office.spawn(body, main=True)
+        self.kernel.run()
+        self.kernel.seal()
+        if self._failure is not None:
+            raise self._failure
+        if not outcome:
+            raise InternalError("the simulated run stopped before it was over: every actor waits for another")
+        return outcome[0]
+
+    # --- what the conductor asks -----------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        return self.kernel.now
+
+    def next_notice(self, until: int | None) -> Notice | None:
+        if not self._inbox:
+            self._arrival = Future(self.kernel)
+            self._arrival.wait(None if until is None else max(0, until - self.kernel.now))
+            self._arrival = None
+        return self._inbox.popleft() if self._inbox else None
+
+    def watch(self, planned: PlannedFault) -> None:
+        group = self._group_of(planned)
+        tell = partial(self.post, Triggered(planned.identity))
+        self.progress.watch(planned.fault.when.metric, group, planned.threshold, tell)
+
+    def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        place = planned.fault.point or "handling"
+        self.armed.setdefault(place, []).append(ArmedFault(planned, frozenset(eligible)))
+
+    def disarm(self, planned: PlannedFault) -> None:
+        for armed in self.armed.values():
+            armed[:] = [one for one in armed if one.planned is not planned]
+
+    def launch(self, worker: Worker) -> None:
+        process = self._process(f"{worker.name}#{worker.incarnation}")
+        self._processes[worker.name] = process
+        recorder = WorkerRecorder(self.rows, self.stamp, self.plan, worker.name, worker.incarnation, worker.group)
+        earlier = self._invoked.setdefault(worker.name, [])
+        first = sum(recorder.sends_invoked for recorder in earlier)
+        earlier.append(recorder)
+        if worker.kind == "producer" and worker.incarnation == 1:
+            self._producers_began = self.kernel.now
+        context = SimulatedContext(self, process, worker, recorder)
+        observer = _Observer()
+        adapter = self._bind(self._broker.library(process, observer), observer)
+        group = self._groups[worker.group] if worker.group else None
+        began = self._producers_began
+        process.on_end.append(partial(self._worker_ended, worker, context))
+
+        def body() -> None:
+            work(worker, group, self.plan, adapter, context, first, began)
+            context.finished = True
+
+        process.spawn(body, main=True)
+
+    def kill(self, worker: Worker) -> None:
+        self._processes[worker.name].kill()
+
+    def pause(self, worker: Worker) -> None:
+        self._processes[worker.name].pause()
+
+    def resume(self, worker: Worker) -> None:
+        self._processes[worker.name].resume()
+
+    def leader(self, group: str) -> str | None:
+        return self._broker.leader(group)
+
+    def count(self, metric: str, group: str | None) -> int:
+        return self.progress.count(metric, group)
+
+    def total_progress(self) -> int:
+        return self.progress.total()
+
+    # --- what happens ----------------------------------------------------------------------------------------------
+
+    def post(self, notice: Notice) -> None:
+        """Tell the conductor."""
+        self._inbox.append(notice)
+        if self._arrival is not None:
+            self._arrival.resolve()
+
+    def _process(self, name: str) -> Process:
+        process = self.kernel.process(name)
+        if name == "conductor":
+            process.on_end.append(self._fail)
+        return process
+
+    def _bind(self, library: Any, observer: "_Observer | None" = None) -> Adapter:
+        adapter = self._backend.bind(library, "simulated:9092", self._scenario.settings, self.plan, "", EPOCH_MS)
+        if observer is not None:
+            observer.adapter = adapter
+        return adapter
+
+    def _fail(self, failure: BaseException | None) -> None:
+        """Our own code broke: end the run, and let it be seen."""
+        if failure is not None:
+            self._failure = failure
+            self.kernel.stop()
+
+    def _worker_ended(self, worker: Worker, context: "SimulatedContext", failure: BaseException | None) -> None:
+        if failure is None:
+            self.post(Ended(worker, "finished" if context.finished else "crashed"))
+        elif isinstance(failure, HandlerFailed) or self._backend.is_client_error(failure):
+            self.post(Ended(worker, "stopped", f"{type(failure).__name__}: {failure}"))
+        else:
+            self._fail(failure)
+
+    def _group_of(self, planned: PlannedFault) -> str | None:
+        if planned.fault.group is not None:
+            return planned.fault.group
+        for target in planned.fault.target:
+            name, slash, _ = target.partition("/")
+            if slash and name in self._groups:
+                return name
+        return None
+
+
+class ArmedFault:
+    """A fault that waits at a point for a worker that it may strike."""
+
+    __slots__ = ("eligible", "left", "planned")
+
+    def __init__(self, planned: PlannedFault, eligible: frozenset[str]) -> None:
+        self.planned = planned
+        self.eligible = eligible
+        self.left = planned.fault.times if planned.kind == "slow" and planned.fault.duration is None else None
+
+
+class _Observer:
+    """Hands what the look-alike tells of its own settlements to the consumer that it belongs to."""
+
+    def __init__(self) -> None:
+        self.adapter: Any = None
+
+    def settling(self, consumer: Any, offsets: Mapping[Any, Any]) -> Any:
+        return self.adapter.observed.settling(consumer, offsets)
+
+    def settled(self, token: Any, error: BaseException | None) -> None:
+        self.adapter.observed.settled(token, error)
+
+
+class SimulatedContext:
+    """The `Context` of one incarnation of a worker in the simulated world."""
+
+    def __init__(self, world: SimulatedWorld, process: Process, worker: Worker, recorder: WorkerRecorder) -> None:
+        self.recorder = recorder
+        self.dice = world.kernel.stream(worker.name)
+        self.finished = False
+        self._world = world
+        self._process = process
+        self._worker = worker
+        self._armed = world.armed
+        self._told: Mapping[int, int] | str | None = "nothing"
+        self.sleep = world.kernel.sleep
+
+    def now(self) -> int:
+        return self._world.kernel.now
+
+    def marker(self, metric: Metric) -> Callable[[int], None]:
+        return self._world.progress.marker(metric, self._worker.group)
+
+    def reached(self, point: Point) -> None:
+        waiting = self._armed.get(point)
+        if waiting:
+            self._strike(point, waiting)
+
+    def handling_time(self, planned: int) -> int:
+        slow = self._armed.get("handling")
+        if not slow:
+            return planned
+        for armed in slow:
+            if self._worker.name in armed.eligible:
+                if armed.left is not None:
+                    armed.left -= 1
+                    if armed.left == 0:
+                        slow.remove(armed)
+                self._world.post(Struck(armed.planned.identity, self._worker))
+                return armed.planned.handler
+        return planned
+
+    def stopping(self) -> bool:
+        return False
+
+    def idle(self, progress: Mapping[int, int] | None) -> None:
+        if progress != self._told:
+            self._told = progress
+            self._world.post(Idle(self._worker, progress))
+
+    def busy(self) -> None:
+        if self._told != "busy":
+            self._told = "busy"
+            self._world.post(Busy(self._worker))
+
+    def crash(self) -> None:
+        self._process.kill()
+
+    def _strike(self, point: str, waiting: list[ArmedFault]) -> None:
+        for armed in waiting:
+            if self._worker.name not in armed.eligible:
+                continue
+            waiting.remove(armed)
+            self._world.post(Struck(armed.planned.identity, self._worker))
+            if armed.planned.kind == "pause":
+                self._process.pause()
+            elif point == "in_settle":
+                self._process.kill_at_wake(getcurrent())
+            else:
+                self._process.kill()
+            return
