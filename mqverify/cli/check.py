@@ -73,6 +73,7 @@ def check(
     from mqverify import engine
     from mqverify.cli import loading
     from mqverify.report import deliver, open_reports, standard_reports
+    from mqverify.search.executors import make_executor
 
     verbosity: Verbosity = "quiet" if quiet else "verbose" if verbose else "normal"
     specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
@@ -80,13 +81,14 @@ def check(
         backends=tuple(_backend(text) for text in backend or ()),
         seed=seed,
         runs=runs,
-        jobs=jobs,
         fail_fast=fail_fast,
         exit_zero=exit_zero,
         fail_on=fail_on,
     )
     sinks = [*open_reports(report or ()), *standard_reports(output_format, verbosity, color)]
-    raise typer.Exit(deliver(engine.check(specs, options), sinks))
+    with make_executor(jobs) as executor:
+        code = deliver(engine.check(specs, options, executor), sinks)
+    raise typer.Exit(code)
 
 
 def _backend(text: str) -> tuple[str, str | None]:

@@ -237,7 +237,7 @@ class KafkaConsumerClient:
 def _rebalance_listener(library: Any, client: KafkaConsumerClient) -> Any:
     """kafka-python wants a subclass of its own listener class, which only the library can give."""
 
-    class Listener(library.ConsumerRebalanceListener):  # type: ignore[misc,name-defined]
+    class Listener(library.ConsumerRebalanceListener):  # type: ignore[misc]
         def on_partitions_assigned(self, assigned: Any) -> None:
             client.assigned(assigned)
 

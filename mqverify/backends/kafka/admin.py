@@ -96,24 +96,11 @@ class KafkaAdmin:
                 break
             message, key, sequence, intact = decode(record.value)
             size = stored_size(record.serialized_key_size, record.serialized_value_size)
-            log.append(
-                [
-                    reading,
-                    "main",
-                    None,
-                    number,
-                    offset,
-                    number,
-                    offset,
-                    message,
-                    key,
-                    sequence,
-                    since_start(record.timestamp),
-                    size,
-                    "committed",
-                    intact,
-                ]  # fmt: skip
-            )
+            row = [
+                reading, "main", None, number, offset, number, offset, message, key, sequence,
+                since_start(record.timestamp), size, "committed", intact,
+            ]  # fmt: skip
+            log.append(row)
 
     def _consumer(self) -> Any:
         """A reader without a group, made when it is first needed."""
