@@ -1,0 +1,46 @@
+"""The command line: one file a command, each parses its options, calls and prints. No logic lives here.
+
+Start-up is lean: this package imports typer and nothing heavier. What a command needs, it imports when it runs.
+"""
+
+from typing import Annotated
+
+import typer
+
+from mqverify import __version__
+from mqverify.cli import check, explain, list_, schema, validate
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="mqverify",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all as expected, 1 something is not, 2 mistake in a spec or on the command line, "
+    "3 not decided, 4 a bug of mqverify, 130 interrupted.",
+)
+app.command("check")(check.check)
+app.command("validate")(validate.validate)
+app.command("explain")(explain.explain)
+app.command("list")(list_.list_)
+app.command("schema")(schema.schema)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mqverify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="If mqverify itself fails, show the whole traceback.")
+    ] = False,
+) -> None:
+    """Verify messaging guarantees of Kafka and Event Store: declare what you need, see what holds."""

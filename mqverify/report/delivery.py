@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from mqverify.errors import InternalError
-from mqverify.events import CheckFinished, Event, Result, ScenarioFinished, Summary
+from mqverify.events import CheckFinished, CheckStarted, Event, Result, ScenarioFinished, Summary
 from mqverify.report import exits
 
 __all__ = ["Sink", "deliver"]
@@ -64,12 +64,14 @@ class _Delivery:
         self._sinks = sinks
         self._results: list[Result] = []
         self._exit_code: int | None = None
-        self._began = time.monotonic()
+        self._began: float | None = None
 
     def tell_all(self, events: Iterator[Event]) -> int | None:
         """Tell them to the end of the check, and return its exit code; None if they do not come to an end."""
         for event in events:
-            if isinstance(event, ScenarioFinished):
+            if isinstance(event, CheckStarted):
+                self._began = time.monotonic()
+            elif isinstance(event, ScenarioFinished):
                 self._results.extend(event.results)
             elif isinstance(event, CheckFinished):
                 return self._end(replace(event, exit_code=exits.INTERRUPTED) if event.interrupted else event)
@@ -77,7 +79,9 @@ class _Delivery:
         return None
 
     def end_early(self, exit_code: int) -> int:
-        """End with what is known, unless the sinks have heard an end already."""
+        """End with what is known, unless the check had not begun or the sinks have heard an end already."""
+        if self._began is None:
+            return exit_code
         wall_ms = round((time.monotonic() - self._began) * 1000)
         return self._end(CheckFinished(_summary(self._results), exit_code, wall_ms, interrupted=True))
 

@@ -1,14 +1,17 @@
 """The report for people: a table of verdicts, a witness for each that is not as expected, and one line that sums up."""
 
+import re
 from itertools import groupby
 from typing import TextIO
 
 from rich.cells import cell_len
+from rich.console import JustifyMethod
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mqverify.events import CheckFinished, Event, Result, RunFinished, RunSummary, ScenarioFinished, ScenarioStarted
+from mqverify.events import CheckFinished, CheckStarted, Event, Result, RunFinished, RunSummary, ScenarioFinished
+from mqverify.report import exits
 from mqverify.report.console import console_for
 from mqverify.report.standard import Verbosity
 from mqverify.report.text import count, plain
@@ -17,7 +20,7 @@ from mqverify.report.words import is_failure, mark_of, note_of, style_of, summar
 
 __all__ = ["TerminalReport"]
 
-_HEADINGS = ("", "backend", "guarantee", "verdict", "expected", "obligations", "")
+_HEADINGS = ("", "backend", "guarantee", "verdict", "expected", "obligations")
 _NOTE_AT_LEAST = 24
 """Columns that a note must find beside the others; where there is less room it gets lines of its own."""
 
@@ -32,14 +35,14 @@ class TerminalReport:
         self._console = console_for(stream, color=color, width=width)
         self._unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
         self._verbosity = verbosity
-        self._started = 0
+        self._planned = 0
         self._scenarios: dict[int, ScenarioFinished] = {}
         self._runs: dict[int, list[RunSummary]] = {}
 
     def handle(self, event: Event) -> None:
         match event:
-            case ScenarioStarted():
-                self._started += 1
+            case CheckStarted():
+                self._planned = event.scenarios
             case RunFinished() if self._verbosity == "verbose":
                 self._runs.setdefault(event.summary.scenario, []).append(event.summary)
             case ScenarioFinished():
@@ -47,8 +50,7 @@ class TerminalReport:
             case CheckFinished():
                 with self._console.capture() as capture:
                     self._print(event)
-                lines = capture.get().splitlines()
-                self._stream.write("".join(f"{line.rstrip()}\n" for line in lines))
+                self._stream.write(_trimmed(capture.get()))
                 self._stream.flush()
             case _:
                 pass
@@ -66,8 +68,9 @@ class TerminalReport:
                 print_witness(self._console, result, unicode=self._unicode)
                 self._console.print()
         if end.interrupted:
-            judged = f"{len(scenarios):,} of {count(self._started, 'scenario')} begun"
-            self._console.print(Text(f"interrupted: this is what was known then, {judged} judged", style="yellow"))
+            what = "interrupted" if end.exit_code == exits.INTERRUPTED else "broken off"
+            judged = f"{len(scenarios):,} of {count(self._planned, 'scenario')} judged"
+            self._console.print(Text(f"{what}: {judged}", style="yellow"))
         bad = end.summary.not_as_expected or end.summary.inconclusive or end.interrupted
         self._console.print(Text(summary_line(end, results), style="bold" if bad else "bold green"))
 
@@ -92,29 +95,27 @@ class TerminalReport:
             self._console.print(_indented(Text(f"decision: {plain(decision)}", style="dim")))
 
     def _wide_table(self, scenarios: list[ScenarioFinished], widths: list[int]) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-        for heading, width in zip(_HEADINGS, widths, strict=False):
-            table.add_column(
-                heading, width=width, no_wrap=True, justify="right" if heading == "obligations" else "left"
-            )
-        table.add_column("", ratio=1, overflow="fold", style="dim")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="none", expand=True)
+        for heading, width in zip(_HEADINGS, widths, strict=True):
+            justify: JustifyMethod = "right" if heading == "obligations" else "left"
+            table.add_column(Text(heading, style="dim"), width=width, no_wrap=True, justify=justify)
+        table.add_column(ratio=1, overflow="fold")
         for scenario in scenarios:
             for result in scenario.results:
-                mark, *cells = _cells(result, self._unicode)
                 style = style_of(result)
-                backend, guarantee, verdict, expected, obligations = cells
-                table.add_row(
-                    Text(mark, style=style), Text(backend), Text(guarantee), Text(verdict, style=style), Text(expected),
-                    Text(obligations), Text(note_of(result, verbose=self._verbosity == "verbose")),
-                )  # fmt: skip
+                mark, backend, guarantee, verdict, *rest = (Text(cell) for cell in _cells(result, self._unicode))
+                mark.stylize(style)
+                verdict.stylize(style)
+                table.add_row(mark, backend, guarantee, verdict, *rest, Text(self._note(result), style="dim"))
         return table
 
     def _print_narrow(self, scenario: ScenarioFinished) -> None:
         if scenario.results:
             self._console.print(_indented(Text(_backend(scenario.results[0]), style="dim")))
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-        for justify in ("left", "left", "left", "right"):
-            table.add_column(justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for _ in range(3):
+            table.add_column(overflow="fold")
+        table.add_column(justify="right")
         for result in scenario.results:
             mark, _, guarantee, _, _, obligations = _cells(result, self._unicode)
             style = style_of(result)
@@ -122,8 +123,11 @@ class TerminalReport:
             table.add_row(Text(mark, style=style), Text(guarantee), verdict, Text(obligations))
         self._console.print(_indented(table))
         for result in scenario.results:
-            if note := note_of(result, verbose=self._verbosity == "verbose"):
+            if (note := self._note(result)) and not is_failure(result):  # what is one has a block of its own below
                 self._console.print(_indented(Text(f"{plain(result.guarantee)}: {note}", style="dim"), 4))
+
+    def _note(self, result: Result) -> str:
+        return note_of(result, verbose=self._verbosity == "verbose")
 
     def _print_details(self, scenario: ScenarioFinished) -> None:
         for name, value in scenario.details:
@@ -131,6 +135,11 @@ class TerminalReport:
             self._console.print(line, soft_wrap=True)
         for run in sorted(self._runs.get(scenario.scenario, ()), key=lambda run: run.run):
             self._console.print(_indented(Text(_run_line(scenario.backend, run), style="dim")))
+
+
+def _trimmed(text: str) -> str:
+    """Without the blanks that rich fills lines with, also where they are styled."""
+    return re.sub(r" +((?:\x1b\[[0-9;]*m| )*)$", lambda match: match[1].replace(" ", ""), text, flags=re.MULTILINE)
 
 
 def _cells(result: Result, unicode: bool) -> list[str]:
@@ -150,7 +159,7 @@ def _backend(result: Result) -> str:
 
 def _widths(results: list[Result], unicode: bool) -> list[int]:
     """Of each column but the note's, over all specs, so that their tables stand in line."""
-    rows = [list(_HEADINGS[:-1]), *(_cells(result, unicode) for result in results)]
+    rows = [list(_HEADINGS), *(_cells(result, unicode) for result in results)]
     return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-__all__ = ["count", "plain", "seconds"]
+__all__ = ["clock", "count", "plain"]
 
 _JOINERS = "\u200c\u200d"  # they shape Persian, Indic scripts and emoji, and move nothing
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -32,10 +32,18 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def seconds(at_ns: int) -> str:
-    """A moment of a run for people: `12.045 s`; as many digits as the moment has, and at least milliseconds."""
-    whole, rest = divmod(at_ns, 1_000_000_000)
-    digits = f"{rest:09d}"
-    while len(digits) > 3 and digits.endswith("000"):
-        digits = digits[:-3]
-    return f"{whole:,}.{digits} s"
+def clock(at_ns: int, longest_ns: int) -> str:
+    """A moment of a run for people, to the microsecond: `6.045000 s`, `1:06.045000`, `8d 00:00:06.045000`.
+
+    All moments of a table are written like its longest, so that they stand in line.
+    """
+    whole, rest = divmod(at_ns // 1000, 1_000_000)
+    if longest_ns < 60_000_000_000:
+        return f"{whole}.{rest:06d} s"
+    minutes, second = divmod(whole, 60)
+    if longest_ns < 3_600_000_000_000:
+        return f"{minutes}:{second:02d}.{rest:06d}"
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    prefix = f"{days}d " if longest_ns >= 86_400_000_000_000 else ""
+    return f"{prefix}{hour:02d}:{minute:02d}:{second:02d}.{rest:06d}"

@@ -1,18 +1,20 @@
 """A result that somebody must understand: what was expected, what happened to which messages, how to see it again."""
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from mqverify.events import Result, WitnessEvent
-from mqverify.report.text import count, plain, seconds
+from mqverify.report.text import clock, count, plain
 from mqverify.report.words import mark_of, style_of
 
 __all__ = ["print_witness"]
 
 _ROOMY = 80
-"""From this many columns on, headings of the timeline stand in one line."""
+"""From this many columns on, message and key have a column each."""
+_SHORT = 14
+"""What is no longer than this is not broken, so that the words of an event are."""
 
 
 def print_witness(console: Console, result: Result, *, unicode: bool) -> None:
@@ -48,7 +50,7 @@ def _facts(result: Result) -> RenderableType:
     table.add_row("backend", Text(f"{plain(result.backend)}, {result.world}"))
     if result.decision:
         table.add_row("decision", Text(plain(result.decision)))
-    if result.expected_why:
+    if result.expected_why and result.expected_why not in result.reason:
         table.add_row("expected", Text(f"{result.expected}: {plain(result.expected_why)}"))
     return table
 
@@ -66,30 +68,30 @@ def _closing(result: Result) -> list[str]:
 
 
 def _timeline(events: tuple[WitnessEvent, ...], width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    rows = [_row(event) for event in events]
-    between = "" if width >= _ROOMY else "\n"
-    headings = ("time", "actor", "event", "message", f"key{between}#sequence", f"partition{between}@position")
-    shown = [index for index in range(len(headings)) if any(row[index] for row in rows)]
-    for index in shown:
-        table.add_column(
-            Text(headings[index]),
-            justify="right" if headings[index] in ("time", "message") else "left",
-            no_wrap=headings[index] == "time",
-            overflow="fold",
-        )
+    longest = max(event.at_ns for event in events)
+    rows = [_row(event, longest) for event in events]
+    headings: tuple[str, ...] = ("time", "actor", "event", "message", "key#sequence", "partition@position")
+    if width < _ROOMY:
+        headings = ("time", "actor", "event", "message\nkey#seq.", "partition\n@position")
+        rows = [(*row[:3], f"{row[3]} {row[4]}".strip(), row[5]) for row in rows]
+    table = Table(box=None, pad_edge=False, padding=(0, 1 if width < _ROOMY else 2, 0, 0), header_style="none")
+    for index, heading in enumerate(headings):
+        if any(row[index] for row in rows):
+            short = max(len(row[index]) for row in rows) <= _SHORT
+            justify: JustifyMethod = "right" if heading in ("time", "message") else "left"
+            table.add_column(Text(heading, style="dim"), justify=justify, no_wrap=short and index != 2, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(row[index]) for index in shown))
+        table.add_row(*(Text(row[index]) for index in range(len(headings)) if any(other[index] for other in rows)))
     return table
 
 
-def _row(event: WitnessEvent) -> tuple[str, ...]:
+def _row(event: WitnessEvent, longest_ns: int) -> tuple[str, ...]:
     key = "" if event.key is None else plain(event.key)
     sequence = "" if event.sequence is None else f"#{event.sequence}"
     partition = "" if event.partition is None else plain(event.partition)
     position = "" if event.position is None else f"@{event.position}"
     return (
-        seconds(event.at_ns),
+        clock(event.at_ns, longest_ns),
         plain(event.actor),
         plain(event.event),
         "" if event.message is None else str(event.message),

@@ -1,0 +1,92 @@
+"""`mqverify`, and `python -m mqverify`: the one place where exceptions become messages and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from mqverify.errors import MqverifyError, SpecError
+from mqverify.report import exits
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # what the terminal's encoding lacks is shown escaped, it never crashes us
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = _invoke(arguments)
+        sys.stdout.flush()
+        return code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort: what is not ours is our bug
+        code = exits.code_of(error)
+        if code == exits.CLOSED_PIPE:
+            _silence_stdout()
+        elif code == exits.OUR_BUG:
+            _tell_bug(error, arguments)
+        elif isinstance(error, SpecError):
+            _tell_diagnostics(error)
+        elif isinstance(error, MqverifyError):
+            _tell(str(error))
+        return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    from mqverify.cli import app
+
+    try:
+        app(arguments, prog_name="mqverify")
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer makes it exit 1, which has another meaning here
+            raise stop.__context__ from None
+        return stop.code if isinstance(stop.code, int) else exits.AS_EXPECTED
+    return exits.AS_EXPECTED
+
+
+def _silence_stdout() -> None:
+    """Whoever read our output has gone (`mqverify … | head`): Python's own flush at exit must not complain either."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell_diagnostics(error: SpecError) -> None:
+    from mqverify.spec.render import render
+
+    for diagnostic in error.diagnostics:
+        sys.stderr.write(f"{render(diagnostic)}\n\n")
+    _tell(f"{error}; nothing was run")
+
+
+def _tell(message: str) -> None:
+    from mqverify.report.text import plain
+
+    safe = plain(message, keep="\n")
+    sys.stderr.write(f"error: {safe}\n")
+
+
+def _tell_bug(error: BaseException, arguments: list[str]) -> None:
+    import platform
+    import traceback
+
+    from mqverify import __version__
+
+    if any(argument in ("-v", "--verbose") for argument in arguments):
+        shown = "".join(traceback.format_exception(error)).rstrip()
+        hint = "Report it"
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        shown = f"{type(error).__name__}: {error}" + "".join(f" ({at.filename}:{at.lineno})" for at in last)
+        hint = "`mqverify -v …` shows the traceback. Report it (CONTRIBUTING.md says how)"
+    _tell(f"this is a bug of mqverify, not a mistake of yours.\n{shown}")
+    version, python, machine = __version__, platform.python_version(), platform.platform()
+    sys.stderr.write(f"{hint} with mqverify {version}, Python {python}, {machine}.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Specs from the command line: read, warned of, and chosen."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mqverify.errors import UsageError
+
+if TYPE_CHECKING:
+    from mqverify.spec.model import Spec
+
+__all__ = ["load", "select"]
+
+
+def load(paths: Sequence[Path]) -> "Sequence[Spec]":
+    """All specs of the paths; warnings go to standard error. Raises SpecError with every mistake of every file."""
+    from mqverify import engine
+    from mqverify.spec import load as load_specs
+    from mqverify.spec.render import render
+
+    loaded = load_specs(paths, engine.registry())
+    for warning in loaded.warnings:
+        sys.stderr.write(f"{render(warning)}\n\n")
+    return loaded.specs
+
+
+def select(specs: "Sequence[Spec]", *, text: str | None = None, tags: Sequence[str] = ()) -> "Sequence[Spec]":
+    """Those with the text in their name or path, in any case, and with one of the tags. None left is a UsageError."""
+    wanted = (text or "").casefold()
+    chosen = [
+        spec
+        for spec in specs
+        if (wanted in spec.name.casefold() or wanted in spec.file.casefold())
+        and (not tags or any(tag in spec.tags for tag in tags))
+    ]
+    if not chosen:
+        asked = [f"-k {text}"] * bool(text) + [f"--tag {tag}" for tag in tags]
+        raise UsageError(f"none of the {len(specs)} specs matches {' '.join(asked) or 'the paths'}; nothing was run")
+    return chosen

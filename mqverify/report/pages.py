@@ -1,0 +1,139 @@
+"""Pages that explain and list what a spec can name, made from the registries, so that they are never out of date."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from mqverify.errors import UsageError
+from mqverify.guarantees.explain import explain_guarantee
+from mqverify.guarantees.planned import NOT_JUDGED_YET, PLANNED
+from mqverify.guarantees.registry import catalogue, find
+from mqverify.spec.codes import CODES
+from mqverify.spec.issues import did_you_mean
+from mqverify.spec.registry import FaultKind, Registry, Setting, System, settings_of
+from mqverify.units import format_duration, format_size
+
+__all__ = ["listing", "page_of"]
+
+_WIDTH = 100
+
+
+def page_of(word: str, registry: Registry) -> str:
+    """The page of a code, a guarantee, a fault, a system or a setting. Raises UsageError for anything else."""
+    if guarantee := find(word):
+        return explain_guarantee(guarantee)
+    for planned in PLANNED.values():
+        if word.upper() == planned.code or word == planned.name:
+            return _page(f"{planned.code} {planned.name}", {"promise": planned.promise, "note": NOT_JUDGED_YET})
+    if text := CODES.get(word.upper()):
+        return _page(word.upper(), {"": text})
+    if kind := registry.fault_kinds.get(word):
+        return _fault_page(kind)
+    system, _, setting = word.partition(".")
+    if system in registry.systems:
+        return _system_page(registry.systems[system], setting)
+    close = did_you_mean(word, _words(registry))
+    hint = f"did you mean {close}?" if close else "`mqverify list` shows what there is"
+    raise UsageError(f"nothing is called {word!r}; {hint}")
+
+
+def listing(registry: Registry) -> str:
+    """All that a spec can name, a line each."""
+    guarantees = [(one.code, one.name, one.promise) for one in catalogue().values()]
+    guarantees += [(one.code, one.name, f"{one.promise} ({NOT_JUDGED_YET})") for one in PLANNED.values()]
+    faults = [(kind.name, _fault_line(kind)) for kind in registry.fault_kinds.values()]
+    systems = [(system.name, system.title) for system in registry.systems.values()]
+    settings = [
+        (f"{system.name}.{name}", _default(system, name, setting), setting.about)
+        for system in registry.systems.values()
+        for name, setting in settings_of(system.model).items()
+    ]
+    return "\n".join(
+        [
+            *_section("guarantees", sorted(guarantees)),
+            *_section("faults", faults),
+            *_section("systems", systems),
+            *_section("settings, with their defaults", settings),
+            "`mqverify explain WORD` says more of each.",
+            "",
+        ]
+    )
+
+
+def _section(title: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [title, *(f"  {line}" for line in lines), ""]
+
+
+def _fault_line(kind: FaultKind) -> str:
+    return f"{kind.about} ({kind.missing})" if kind.missing else kind.about
+
+
+def _fault_page(kind: FaultKind) -> str:
+    fields = {
+        "fault": kind.about,
+        "targets": ", ".join(kind.targets),
+        "takes": ", ".join((*kind.takes, "when", "times")),
+        "needs": ", ".join(kind.needs),
+        "missing": kind.missing or "; ".join(sorted({*kind.missing_targets.values()})),
+    }
+    return _page(kind.name, fields)
+
+
+def _system_page(system: System, name: str) -> str:
+    settings = settings_of(system.model)
+    if not name:
+        rows = [(name, _default(system, name, setting), setting.about) for name, setting in settings.items()]
+        return "\n".join([*_section(f"{system.name}: {system.title}. Settings, with their defaults", rows)])
+    by_native = {setting.native: own for own, setting in settings.items() if setting.native}
+    own = by_native.get(name, name)
+    if own not in settings:
+        close = did_you_mean(name, [*settings, *by_native])
+        hint = (
+            f"did you mean {system.name}.{close}?" if close else f"`mqverify explain {system.name}` lists its settings"
+        )
+        raise UsageError(f"{system.title} has no setting {name!r}; {hint}")
+    setting = settings[own]
+    fields = {
+        "about": setting.about,
+        "default": _default(system, own, setting),
+        "native": setting.native or "",
+        "of": ", ".join(setting.part),
+        "words": ", ".join([*setting.words, *setting.also, *filter(None, [setting.none])]),
+        "breaks": setting.breaks,
+        "source": setting.source,
+    }
+    return _page(f"{system.name}.{own}", fields)
+
+
+def _default(system: System, name: str, setting: Setting) -> str:
+    return _shown(system.model.model_fields[name].get_default(call_default_factory=True), setting)
+
+
+def _shown(value: Any, setting: Setting) -> str:
+    if value is None:
+        return setting.none or "unset"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and setting.kind == "duration":
+        return format_duration(value)
+    if isinstance(value, int) and setting.kind == "size":
+        return format_size(value)
+    if isinstance(value, (tuple, list)):
+        return ", ".join(_shown(item, setting) for item in value)
+    return next((word for word, native in setting.words.items() if value == native), str(value))
+
+
+def _page(title: str, fields: dict[str, str]) -> str:
+    lines = [title, ""]
+    for name, text in fields.items():
+        if text:
+            label = f"{name + ':' if name else '':12}"
+            lines += textwrap.wrap(text, _WIDTH, initial_indent=label, subsequent_indent=" " * 12)
+    return "\n".join([*lines, ""])
+
+
+def _words(registry: Registry) -> list[str]:
+    settings = [f"{system.name}.{name}" for system in registry.systems.values() for name in settings_of(system.model)]
+    return [*catalogue(), *PLANNED, *registry.fault_kinds, *registry.systems, *settings, *CODES]

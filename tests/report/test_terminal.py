@@ -1,0 +1,93 @@
+"""The report for people, as snapshots: what it looks like in a narrow window, a wide one and a pipe."""
+
+import io
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from mqverify.events import Event
+from mqverify.report import deliver
+from mqverify.report.standard import Verbosity
+from mqverify.report.terminal import TerminalReport
+from tests.report import samples
+
+CHECKS = {
+    "all good": samples.ALL_GOOD,
+    "mixed": samples.MIXED,
+    "interrupted": samples.INTERRUPTED,
+    "hostile": samples.HOSTILE_CHECK,
+    "nothing judged": samples.INTERRUPTED[:1],
+}
+
+
+def printed(
+    events: list[Event], *, width: int | None = None, color: bool = False, verbosity: Verbosity = "normal"
+) -> str:
+    stream = io.StringIO()
+    deliver(_interrupted_at_the_end(events), [TerminalReport(stream, color=color, verbosity=verbosity, width=width)])
+    return stream.getvalue()
+
+
+def _interrupted_at_the_end(events: list[Event]):
+    """The events, and a Ctrl-C where they have no end."""
+    yield from events
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("width", [60, 160])
+@pytest.mark.parametrize("name", CHECKS)
+def test_looks_like_this(name: str, width: int, snapshot: SnapshotAssertion) -> None:
+    assert printed(CHECKS[name], width=width) == snapshot
+
+
+@pytest.mark.parametrize("verbosity", ["quiet", "verbose"])
+def test_says_less_or_more(verbosity: Verbosity, snapshot: SnapshotAssertion) -> None:
+    assert printed(samples.MIXED, verbosity=verbosity) == snapshot
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+@pytest.mark.parametrize("name", ["all good", "mixed", "interrupted"])
+def test_never_wider_than_the_window(name: str, width: int) -> None:
+    """Only what is to be copied (the line that reproduces) or followed (a path) is not broken."""
+    for line in printed(CHECKS[name], width=width).splitlines():
+        assert len(line) <= width or "reproduce: " in line or "histories" in line
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("width", [60, 160])
+def test_without_colour_prints_no_escape_and_with_colour_the_same_words(name: str, width: int) -> None:
+    plain = printed(CHECKS[name], width=width)
+    assert "\x1b" not in plain
+    coloured = printed(CHECKS[name], width=width, color=True)
+    assert "\x1b[" in coloured
+    assert _without_styles(coloured) == plain
+
+
+def _without_styles(text: str) -> str:
+    import re
+
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_hostile_names_reach_the_terminal_written_out(width: int) -> None:
+    text = printed(samples.HOSTILE_CHECK, width=width, verbosity="verbose")
+    assert not set(text) & set("\x1b\u202e\u2066\r\x07\x9b")
+    assert "\\x1b[31mred" in text
+    assert "[bold]loud[/bold] :boom:" in text.replace("\n", " ")
+
+
+def test_a_terminal_without_unicode_gets_ascii_marks() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    deliver(iter(samples.check_of([samples.HELD, samples.VIOLATED])), [TerminalReport(stream)])
+    text = raw.getvalue().decode("ascii")
+    assert "+  kafka" in text
+    assert "x  kafka" in text
+
+
+def test_specs_are_printed_in_their_order_whatever_finished_first() -> None:
+    events = samples.MIXED
+    shuffled = [*events[:1], *reversed(events[1:-1]), events[-1]]
+    assert printed(shuffled).splitlines()[-1] == printed(events).splitlines()[-1]
+    assert printed(shuffled) == printed(events)
