@@ -147,7 +147,7 @@ found AS (
     ON b.run = l.run AND b.reading = l.reading AND b.place = 'main' AND b.partition = l.source
   LEFT JOIN bounds AS p
     ON p.run = l.run AND p.reading = l.reading AND p.place = 'main' AND p.partition = l.partition
-  WHERE l.place = 'main' AND l.visible = 'committed' AND l.message IS NOT NULL
+  WHERE l.place = 'main' AND l.visible IS DISTINCT FROM 'uncommitted' AND l.message IS NOT NULL
     AND (l.run, l.source) IN (SELECT (run, source) FROM open)
   GROUP BY l.run, l.source, l.source_position, l.message
 ),
