@@ -1,0 +1,153 @@
+"""Contradictions between the parts of a spec: what each part says is right, and together it cannot be."""
+
+from collections.abc import Mapping as Names
+from collections.abc import Sequence
+
+from mqverify.spec.fault_lines import FaultLine
+from mqverify.spec.issues import Issues
+from mqverify.spec.model import BackendSection, Settle, Workload
+from mqverify.spec.nodes import Entry, Mapping, Node
+from mqverify.spec.registry import Registry
+from mqverify.units import format_duration
+
+__all__ = ["check_spec"]
+
+_COUNTS = ("sent", "acked", "delivered", "handled", "settled")
+
+
+def check_spec(
+    workload: Workload,
+    lines: Sequence[FaultLine],
+    backends: Names[str, BackendSection],
+    entries: Names[str, Entry],
+    registry: Registry,
+    issues: Issues,
+) -> None:
+    """Report every contradiction between workload, faults, backends and expectations."""
+    node = entries["workload"].value
+    assert isinstance(node, Mapping)
+    _check_workload(workload, node, issues)
+    for line in lines:
+        _check_point(line, workload, issues)
+        _check_moment(line, workload, issues)
+    _check_partitions(lines, backends, registry, issues)
+    _check_recovery(backends, entries, registry, issues)
+
+
+def _value(node: Mapping, *names: str) -> Node:
+    """The value of the first of these keys that is there, for the carets; else the mapping."""
+    return next((entry.value for name in names if (entry := node.get(name)) is not None), node)
+
+
+def _check_workload(workload: Workload, node: Mapping, issues: Issues) -> None:
+    if workload.producers < workload.writers_per_key:
+        issues.error(
+            "MQ207",
+            f"{workload.writers_per_key} writers per key, and {workload.producers} producers",
+            _value(node, "writers_per_key"),
+            "give it as many producers",
+        )
+    if workload.transaction is not None and workload.batch is not None:
+        issues.error(
+            "MQ207",
+            "'batch' and 'transaction' together",
+            _value(node, "transaction"),
+            "messages go in one or the other",
+        )
+    if workload.in_flight == "one" and (workload.batch or workload.transaction):
+        issues.error(
+            "MQ207", "'in_flight: one' waits for each message", _value(node, "in_flight"), "a batch goes out at once"
+        )
+
+
+def _check_point(line: FaultLine, workload: Workload, issues: Issues) -> None:
+    fault = line.fault
+    if fault.point is None:
+        return
+    at = line.places["point"]
+    if "consumer" not in line.roles and "leader" not in line.roles and "all consumers" not in line.roles:
+        if line.roles:
+            issues.error(
+                "MQ213", f"a {line.roles[0]} has no point '{fault.point}'", at, "points are in a consumer's loop"
+            )
+        return
+    settles = [
+        group.settle or workload.settle
+        for name, group in workload.groups.items()
+        if fault.group is None or name == fault.group
+    ]
+    if settles and all(_lacks(settle, fault.point) for settle in settles):
+        issues.error(
+            "MQ213",
+            f"with 'settle: automatic' the loop has no point '{fault.point}'",
+            at,
+            "the client settles by itself inside a later poll: use before_settle, the moment before that poll",
+        )
+
+
+def _lacks(settle: Settle, point: str) -> bool:
+    return settle.policy == "automatic" and point in {"in_settle", "after_settle"}
+
+
+def _check_moment(line: FaultLine, workload: Workload, issues: Issues) -> None:
+    """A fault that can never fire is not a mistake: its runs are inconclusive. A warning says so beforehand."""
+    when = line.fault.when
+    if when.metric in _COUNTS and not when.share and when.high > workload.messages:
+        never = when.low > workload.messages
+        issues.warn(
+            "MQ401",
+            f"this fault {'never happens' if never else 'may not happen'}: it waits for "
+            f"{int(when.low if never else when.high)} messages {when.metric}, and the workload has {workload.messages}",
+            line.places["when"],
+            "write a share, such as 50%",
+        )
+    late = any(group.joins == "drained" for group in workload.groups.values())
+    if when.metric == "drained" and line.fault.point is not None and not late:
+        issues.warn(
+            "MQ401",
+            f"this fault may not happen: once drained, no consumer comes to '{line.fault.point}'",
+            line.places["point"],
+            "remove the point, or wait for something earlier",
+        )
+
+
+def _check_partitions(
+    lines: Sequence[FaultLine], backends: Names[str, BackendSection], registry: Registry, issues: Issues
+) -> None:
+    for section in backends.values():
+        there = registry.systems[section.system].partitions(section.settings)
+        for line in lines:
+            if line.kind.name != "add_partitions" or there is None or line.fault.amount is None:
+                continue
+            if line.fault.amount <= there:
+                issues.error(
+                    "MQ216",
+                    f"'{section.label}' has {there} partition{'s' if there != 1 else ''} already",
+                    line.places["add_partitions"],
+                    "it is the new total, and a topic never loses partitions",
+                )
+            there = max(there, line.fault.amount)
+
+
+def _check_recovery(
+    backends: Names[str, BackendSection], entries: Names[str, Entry], registry: Registry, issues: Issues
+) -> None:
+    """`recovery: {within: T}` below the time a group needs to notice a death is violated by every crash."""
+    places = {None: entries["expect"].value} if "expect" in entries else {}
+    for section in backends.values():
+        takeover = registry.systems[section.system].takeover(section.settings)
+        node = places.get(None)
+        written = node.get("recovery") if isinstance(node, Mapping) else None
+        within = written.value.get("within") if written and isinstance(written.value, Mapping) else None
+        if within is None or takeover is None or within.value.bad:
+            continue
+        from mqverify.spec.quantities import DURATION
+
+        given = DURATION.read(within.value, Issues(issues.file))
+        if isinstance(given, int) and given <= takeover:
+            issues.warn(
+                "MQ402",
+                f"'{section.label}' needs up to {format_duration(takeover)} to give a dead consumer's share to another",
+                within.value,
+                "allow more than that",
+            )

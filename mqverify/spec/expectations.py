@@ -1,0 +1,173 @@
+"""Reads `expect:`, the spec's own and a backend's, against the guarantees there are."""
+
+from collections.abc import Callable
+from collections.abc import Mapping as Names
+from typing import Any, Final
+
+from mqverify.spec.issues import Issues, did_you_mean
+from mqverify.spec.model import Expectation
+from mqverify.spec.nodes import Mapping, Node, Scalar, describe
+from mqverify.spec.quantities import DURATION, SHARE
+from mqverify.spec.registry import Guarantee, Parameter
+from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Line, Number, Shape, Whole, describe_safely
+
+__all__ = ["expectations_schema", "read_expectations"]
+
+_WHY: Final = Line("the reason")
+_VERDICTS: Final = ("held", "violated", "unsupported")
+
+_TEXT_OF: Final[Names[type, Callable[[Any], str]]] = {bool: lambda value: "true" if value else "false"}
+
+
+def _shape(parameter: Parameter) -> Shape:
+    choices = tuple(getattr(parameter, "choices", ()) or ())
+    if choices:
+        return Choice(tuple(str(choice) for choice in choices), parameter.name)
+    match parameter.kind:
+        case "duration" | "time":
+            return DURATION
+        case "share" | "percent":
+            return SHARE
+        case "flag" | "bool" | "boolean":
+            return Flag()
+        case "count" | "int" | "integer":
+            return Whole(0, 10**12)
+        case "number" | "float" | "ratio":
+            return Number()
+        case _:
+            return Line(f"'{parameter.name}'")
+
+
+def _as_text(value: Any) -> str:
+    """A parameter's value as the history keeps it: base units, booleans as true and false."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def read_expectations(node: Node, guarantees: Names[str, Guarantee], issues: Issues) -> dict[str, Expectation]:
+    """The expectations that are there and right, by guarantee."""
+    if node.bad:
+        return {}
+    if not isinstance(node, Mapping):
+        issues.error("MQ202", f"expected guarantees, found {describe(node)}", node, "write 'at_least_once: held'")
+        return {}
+    found = {}
+    for entry in node.entries:
+        guarantee = guarantees.get(entry.key.text)
+        if guarantee is None:
+            _unknown(entry.key, guarantees, issues)
+            continue
+        expectation = _expectation(entry.value, guarantee, entry.key, issues)
+        if expectation is not None:
+            found[guarantee.name] = expectation
+    return found
+
+
+def _unknown(key: Scalar, guarantees: Names[str, Guarantee], issues: Issues) -> None:
+    by_code = {guarantee.code: guarantee.name for guarantee in guarantees.values()}
+    meant = by_code.get(key.text.upper()) or did_you_mean(key.text, guarantees)
+    advice = f"did you mean '{meant}'?" if meant else "'mqverify list' shows the guarantees there are"
+    issues.error("MQ220", f"unknown guarantee {describe_safely(key.text)}", key, advice)
+
+
+def _expectation(node: Node, guarantee: Guarantee, key: Scalar, issues: Issues) -> Expectation | None:
+    if node.bad:
+        return None
+    verdict, why, parameters = "held", None, {}
+    if isinstance(node, Scalar) and not node.null:
+        if not _bare(node, issues):
+            return None
+    elif isinstance(node, Mapping):
+        read = _mapping(node, guarantee, issues)
+        if read is None:
+            return None
+        verdict, why, parameters = read
+    else:
+        issues.error("MQ202", f"expected a verdict, found {describe(node)}", node, _how(guarantee))
+        return None
+    if verdict != "unsupported":
+        missing = [each.name for each in guarantee.parameters if each.required and each.name not in parameters]
+        if missing:
+            names = " and ".join(f"'{name}'" for name in missing)
+            issues.error("MQ222", f"'{guarantee.name}' needs {names}", key, _how(guarantee))
+            return None
+    return Expectation.model_validate({"verdict": verdict, "why": why, "parameters": parameters, "line": key.mark.line})
+
+
+def _bare(node: Scalar, issues: Issues) -> bool:
+    """Whether it is `held`: the other verdicts need their reason."""
+    if node.text in {"violated", "unsupported"}:
+        issues.error("MQ223", f"'{node.text}' without a reason", node, f"write {{{node.text}: why that is accepted}}")
+        return False
+    return Choice(_VERDICTS, "verdict").read(node, issues) is not INVALID
+
+
+def _mapping(node: Mapping, guarantee: Guarantee, issues: Issues) -> tuple[str, str | None, dict[str, str]] | None:
+    """(verdict, why, parameters) of `{p99: 500ms, violated: why}`."""
+    verdict, why, clean = "held", None, True
+    parameters: dict[str, str] = {}
+    known = {parameter.name: parameter for parameter in guarantee.parameters}
+    for entry in node.entries:
+        name = entry.key.text
+        if name in {"violated", "unsupported"}:
+            if verdict != "held":
+                issues.error("MQ207", f"'{verdict}' and '{name}' together", entry.key, "a guarantee has one verdict")
+                clean = False
+            verdict = name
+            if isinstance(entry.value, Scalar) and entry.value.null:
+                issues.error(
+                    "MQ223", f"'{name}' without a reason", entry.key, f"write {{{name}: why that is accepted}}"
+                )
+            reason = _WHY.read(entry.value, issues) if not entry.key.bad else INVALID
+            why, clean = (reason, clean) if reason is not INVALID else (None, False)
+        elif name in known:
+            value = _shape(known[name]).read(entry.value, issues)
+            clean = clean and value is not INVALID
+            parameters[name] = "" if value is INVALID else _as_text(value)
+        else:
+            clean = False
+            _unknown_parameter(entry.key, guarantee, known, issues)
+    return (verdict, why, parameters) if clean else None
+
+
+def _unknown_parameter(key: Scalar, guarantee: Guarantee, known: Names[str, Any], issues: Issues) -> None:
+    if key.text == "held":
+        issues.error("MQ221", "'held' needs no key", key, f"write {guarantee.name}: held, or its parameters alone")
+        return
+    meant = did_you_mean(key.text, [*known, "violated", "unsupported"])
+    advice = f"did you mean '{meant}'?" if meant else _how(guarantee)
+    issues.error("MQ221", f"'{guarantee.name}' has no parameter {describe_safely(key.text)}", key, advice)
+
+
+def _how(guarantee: Guarantee) -> str:
+    """How an expectation of this guarantee is written."""
+    samples = {"duration": "5s", "share": "20%", "flag": "true", "bool": "true", "text": "…"}
+    required = [each for each in guarantee.parameters if each.required]
+    if required:
+        inside = ", ".join(f"{each.name}: {samples.get(each.kind, '1')}" for each in required)
+        return f"write {guarantee.name}: {{{inside}}}"
+    if guarantee.parameters:
+        return f"write {guarantee.name}: held; its parameters are " + ", ".join(p.name for p in guarantee.parameters)
+    return f"write {guarantee.name}: held, or {{violated: why that is accepted}}; it has no parameters"
+
+
+def expectations_schema(guarantees: Names[str, Guarantee]) -> JsonSchema:
+    """Every guarantee with its parameters."""
+    properties: dict[str, Any] = {}
+    for guarantee in guarantees.values():
+        inside: dict[str, Any] = {
+            "violated": {"description": "why a violation is accepted", **_WHY.schema()},
+            "unsupported": {"description": "why the backend has no such notion", **_WHY.schema()},
+        }
+        for parameter in guarantee.parameters:
+            inside[parameter.name] = _shape(parameter).schema()
+        mapping: JsonSchema = {"type": "object", "properties": inside, "additionalProperties": False}
+        mapping["not"] = {"required": ["violated", "unsupported"]}
+        required = [parameter.name for parameter in guarantee.parameters if parameter.required]
+        if required:
+            mapping["anyOf"] = [{"required": required}, {"required": ["unsupported"]}]
+        about = getattr(guarantee, "promise", None) or getattr(guarantee, "title", None) or guarantee.name
+        shapes = [mapping] if required else [{"const": "held"}, mapping]
+        properties[guarantee.name] = {"description": f"{guarantee.code}: {about}", "anyOf": shapes}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
