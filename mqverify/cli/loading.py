@@ -17,10 +17,11 @@ def load(paths: Sequence[Path]) -> "Sequence[Spec]":
     """All specs of the paths; warnings go to standard error. Raises SpecError with every mistake of every file."""
     from mqverify import engine
     from mqverify.spec import load as load_specs
-    from mqverify.spec.render import render
 
     loaded = load_specs(paths, engine.registry())
     for warning in loaded.warnings:
+        from mqverify.spec.render import render
+
         sys.stderr.write(f"{render(warning)}\n\n")
     return loaded.specs
 

@@ -1,0 +1,73 @@
+"""The command as a process: start-up, signals, closed pipes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FAKE = Path(__file__).with_name("fake_mqverify.py")
+
+
+def start(name: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(FAKE), name, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["check", "--help"]])
+def test_starts_without_the_heavy_packages(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from mqverify.__main__ import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print(*sorted(sys.modules), file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in ran.stderr.split()}
+    assert "typer" in loaded
+    assert not loaded & {"duckdb", "numpy", "kafka", "rich", "yaml", "greenlet", "hypothesis", "asyncio"}
+    assert "mqverify.spec.model" not in ran.stderr.split()
+
+
+def test_prints_its_version() -> None:
+    ran = subprocess.run([sys.executable, "-m", "mqverify", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"mqverify {__import__('mqverify').__version__}\n"
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_ctrl_c_prints_what_is_known_and_exits_with_130(output: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    process = start("hanging", "check", "-j", "1", "specs", "--output-format", output, "--report", f"json={report}")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "hanging\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    if output == "json":
+        assert json.loads(out)["exit_code"] == 130
+    else:
+        assert "interrupted: 0 of 2 scenarios judged" in out
+    assert json.loads(report.read_text())["exit_code"] == 130
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, str(FAKE), "mixed", "check", "-j", "1", "specs"]
+    ran = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert ran.returncode == 141
+    assert ran.stderr.replace("warning: expected violation of exactly_once not seen\n", "") == ""
+
+
+def test_a_terminal_that_knows_ascii_only() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, str(FAKE), "good", "check", "-j", "1", "specs"]
+    ran = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert b"+  kafka" in ran.stdout
+    assert b"\\u30ad" not in ran.stdout
+    assert rb"\u03b2" in ran.stdout
