@@ -11,7 +11,7 @@ __all__ = ["check"]
 
 
 def check(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Specs, or folders of specs.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
     backend: Annotated[
         list[str] | None,
         typer.Option(

@@ -17,7 +17,7 @@ def explain(
         ),
     ],
 ) -> None:
-    """Explain a code, a guarantee, a fault, a system or one of its settings."""
+    """Explain a code, guarantee, fault or setting."""
     from mqverify import engine
     from mqverify.report.pages import page_of
 

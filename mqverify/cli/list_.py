@@ -6,7 +6,7 @@ __all__ = ["list_"]
 
 
 def list_() -> None:
-    """List guarantees with their codes, faults, systems and their settings."""
+    """List guarantees, faults, systems and settings."""
     from mqverify import engine
     from mqverify.report.pages import listing
 

@@ -9,7 +9,7 @@ __all__ = ["validate"]
 
 
 def validate(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Specs, or folders of specs.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
 ) -> None:
     """Check specs for mistakes without running them."""
     from mqverify.cli import loading

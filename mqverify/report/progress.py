@@ -59,7 +59,7 @@ class ProgressReport:
             self._bar = None
 
     def _warn(self, message: str) -> None:
-        text = f"warning: {plain(message, keep=chr(10))}"
+        text = f"warning: {plain(message)}"
         if self._bar:
             self._bar.console.print(text, soft_wrap=True)
         else:
