@@ -1,6 +1,5 @@
 """`mqverify check`: run specs, judge them, report."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,7 +10,7 @@ __all__ = ["check"]
 
 
 def check(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
     backend: Annotated[
         list[str] | None,
         typer.Option(

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mqverify.errors import UsageError
@@ -13,10 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["load", "select"]
 
 
-def load(paths: Sequence[Path]) -> "Sequence[Spec]":
+def load(paths: Sequence[str]) -> "Sequence[Spec]":
     """All specs of the paths; warnings go to standard error. Raises SpecError with every mistake of every file."""
     from mqverify import engine
-    from mqverify.spec import load as load_specs
+    from mqverify.spec.load import load as load_specs
 
     loaded = load_specs(paths, engine.registry())
     for warning in loaded.warnings:

@@ -1,6 +1,5 @@
 """`mqverify validate`: find the mistakes in specs, run nothing."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +8,7 @@ __all__ = ["validate"]
 
 
 def validate(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
 ) -> None:
     """Check specs for mistakes without running them."""
     from mqverify.cli import loading

@@ -21,7 +21,6 @@ class Ran:
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """`run("good", "check", "specs")`: a whole command, with what it printed and its exit code."""
     import mqverify
-    import mqverify.spec
     from mqverify.__main__ import main
 
     for variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"):
@@ -32,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
         engine = FakeEngine(known.events, known.fails, known.hangs, known.misread)
         monkeypatch.setattr(mqverify, "engine", None, raising=False)
         monkeypatch.setitem(sys.modules, "mqverify.engine", None)
-        monkeypatch.setattr(mqverify.spec, "load", None, raising=False)
+        monkeypatch.setitem(sys.modules, "mqverify.spec.load", None)
         engine.install(sys.modules)
         with pytest.raises(SystemExit) as stop:
             main([*arguments, "-j", "1"] if arguments[0] == "check" else list(arguments))

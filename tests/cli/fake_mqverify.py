@@ -43,14 +43,15 @@ class FakeEngine:
 
     def install(self, modules: dict[str, Any]) -> None:
         import mqverify
-        import mqverify.spec
 
         engine: Any = types.ModuleType("mqverify.engine")
         engine.registry = lambda: None
         engine.Options = lambda **options: options
         engine.check = self.check
         modules["mqverify.engine"] = mqverify.engine = engine
-        mqverify.spec.load = self.load
+        spec_load: Any = types.ModuleType("mqverify.spec.load")
+        spec_load.load = self.load
+        modules["mqverify.spec.load"] = spec_load
 
     def load(self, paths: list[Any], _registry: Any) -> Any:
         self.asked.append([str(path) for path in paths])
