@@ -110,7 +110,7 @@ class KafkaConsumerClient:
         self._decode = adapter.plan.payloads.decode
         self._library = adapter.library
         self._iterate = adapter.plan.workload.loop == "iterator"
-        config = dict(adapter.settings.native("consumer"))
+        config = {"auto_offset_reset": adapter.settings.auto_offset_reset, **adapter.settings.native("consumer")}
         if group.start is not None:
             config["auto_offset_reset"] = "earliest" if group.start == "beginning" else "latest"
         self._reset = config["auto_offset_reset"]

@@ -1,6 +1,7 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from mqverify.backends.base import SimulatedBroker
@@ -36,7 +37,9 @@ class KafkaBackend:
     def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker:
         from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
 
-        broker = BrokerSettings(**{name: getattr(settings, name) for name in _BROKER_SETTINGS})
+        known = {field.name for field in fields(BrokerSettings)}
+        chosen = {name: getattr(settings, name) for name in sorted(settings.model_fields_set & known)}
+        broker = BrokerSettings(**{name: -1 if value is None else value for name, value in chosen.items()})
         return _SimulatedKafka(SimulatedKafka(kernel, broker), settings.client)
 
     def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> KafkaAdapter:
@@ -57,7 +60,7 @@ class KafkaBackend:
         yield "compaction", "true" if "compact" in str(settings.cleanup_policy) else "false"
         yield "clock", "shared"
         for part in ("topic", "producer", "consumer"):
-            for name, value in sorted(settings.native(part).items()):
+            for name, value in sorted(settings.native(part, defaults=True).items()):
                 yield f"{part}.{name}", str(value)
 
     def is_client_error(self, error: BaseException) -> bool:
@@ -75,9 +78,6 @@ class KafkaBackend:
             settings.auto_commit_interval,
         )
         return max(wait for wait in waits if wait is not None)
-
-
-_BROKER_SETTINGS: tuple[str, ...] = ()
 
 
 def _text(value: int | None) -> str:

@@ -1,0 +1,80 @@
+"""Simulated deliveries a second and core, and judged runs a second, through the same way as `mqverify check`."""
+
+import time
+
+from mqverify import engine
+from mqverify.search.executors import make_executor
+from mqverify.spec import load_text
+from mqverify.worlds.base import Scenario
+from mqverify.worlds.chunk import run_simulated, run_simulated_chunk
+
+DELIVERIES = """
+spec: deliveries
+workload: {{messages: {messages}, keys: 200, producers: 2, consumers: 3, settle: {settle}}}
+backends: {{kafka: {{partitions: 6, auto_offset_reset: earliest}}}}
+expect: {{at_least_once: held}}
+"""
+
+CRASH = """
+spec: one crash
+workload: {messages: 100, keys: 20, consumers: 3, settle: after_handling}
+backends: {kafka: {partitions: 6, auto_offset_reset: earliest}}
+faults: [{crash: consumer, when: {handled: 20%..60%}, point: before_settle, restart_after: 5s}]
+expect: {%s}
+"""
+
+WEEK = """
+spec: a week
+workload: {messages: 100, keys: 20, consumers: 3}
+backends: {kafka: {partitions: 6, auto_offset_reset: earliest}}
+faults: [{pass: 8d, when: drained}]
+expect: {durable: held}
+"""
+
+
+def scenario(text: str) -> Scenario:
+    return Scenario(0, load_text(text, "benchmark.yaml", engine.registry()), "kafka")
+
+
+def deliveries_per_second(settle: str, messages: int) -> float:
+    one = scenario(DELIVERIES.format(messages=messages, settle=settle))
+    began = time.perf_counter()
+    rows, _ = run_simulated(one, seed=1)
+    spent = time.perf_counter() - began
+    assert len(rows.tables["deliveries"]) >= messages
+    return messages / spent
+
+
+def runs_per_second(jobs: int, chunks: int) -> float:
+    names = ", ".join(
+        f"{name}: held" for name in engine.catalogue() if name not in {"scales_with_consumers", "footprint"}
+    )
+    one = scenario(CRASH % f"{names}, scales_with_consumers: {{at_least: 2}}, footprint: {{partitions: 9}}")
+    with make_executor(jobs) as executor:
+        list(executor.map(run_simulated_chunk, [one] * jobs, [[9000]] * jobs))  # warm the workers up
+        began = time.perf_counter()
+        list(
+            executor.map(run_simulated_chunk, [one] * chunks, [list(range(25 * n, 25 * n + 25)) for n in range(chunks)])
+        )
+        return 25 * chunks / (time.perf_counter() - began)
+
+
+def main() -> None:
+    for settle, aim in (("after_batch", 100_000), ("after_handling", 30_000)):
+        best = max(deliveries_per_second(settle, 30_000) for _ in range(3))
+        print(f"simulated deliveries a second and core, recorded, {settle}: {best:,.0f} (aim {aim:,})")
+    for jobs in (1, 2):
+        rate = runs_per_second(jobs, 8)
+        print(
+            f"runs a second, 100 messages, 3 consumers, 1 crash, all verdicts, {jobs} processes: {rate:.0f} (aim 100)"
+        )
+    one = scenario(WEEK)
+    began = time.perf_counter()
+    run_simulated_chunk(one, list(range(25)))
+    print(
+        f"25 runs of eight days with three idle consumers alive, judged: {time.perf_counter() - began:.2f} s (aim < 1)"
+    )
+
+
+if __name__ == "__main__":
+    main()
