@@ -1,12 +1,11 @@
 """Reads `expect:`, the spec's own and a backend's, against the guarantees there are."""
 
-from collections.abc import Callable
 from collections.abc import Mapping as Names
 from typing import Any, Final
 
 from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.model import Expectation
-from mqverify.spec.nodes import Mapping, Node, Scalar, describe
+from mqverify.spec.nodes import Entry, Mapping, Node, Scalar, describe
 from mqverify.spec.quantities import DURATION, SHARE
 from mqverify.spec.registry import Guarantee, Parameter
 from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Line, Number, Shape, Whole, describe_safely
@@ -15,8 +14,6 @@ __all__ = ["expectations_schema", "read_expectations"]
 
 _WHY: Final = Line("the reason")
 _VERDICTS: Final = ("held", "violated", "unsupported")
-
-_TEXT_OF: Final[Names[type, Callable[[Any], str]]] = {bool: lambda value: "true" if value else "false"}
 
 
 def _shape(parameter: Parameter) -> Shape:
@@ -74,7 +71,9 @@ def _unknown(key: Scalar, guarantees: Names[str, Guarantee], issues: Issues) -> 
 def _expectation(node: Node, guarantee: Guarantee, key: Scalar, issues: Issues) -> Expectation | None:
     if node.bad:
         return None
-    verdict, why, parameters = "held", None, {}
+    verdict: str = "held"
+    why: str | None = None
+    parameters: dict[str, str] = {}
     if isinstance(node, Scalar) and not node.null:
         if not _bare(node, issues):
             return None
@@ -105,7 +104,8 @@ def _bare(node: Scalar, issues: Issues) -> bool:
 
 def _mapping(node: Mapping, guarantee: Guarantee, issues: Issues) -> tuple[str, str | None, dict[str, str]] | None:
     """(verdict, why, parameters) of `{p99: 500ms, violated: why}`."""
-    verdict, why, clean = "held", None, True
+    verdict, clean = "held", True
+    why: str | None = None
     parameters: dict[str, str] = {}
     known = {parameter.name: parameter for parameter in guarantee.parameters}
     for entry in node.entries:
@@ -120,18 +120,23 @@ def _mapping(node: Mapping, guarantee: Guarantee, issues: Issues) -> tuple[str, 
                     "MQ223", f"'{name}' without a reason", entry.key, f"write {{{name}: why that is accepted}}"
                 )
             reason = _WHY.read(entry.value, issues) if not entry.key.bad else INVALID
-            why, clean = (reason, clean) if reason is not INVALID else (None, False)
+            why, clean = (str(reason), clean) if reason is not INVALID else (None, False)
         elif name in known:
             value = _shape(known[name]).read(entry.value, issues)
             clean = clean and value is not INVALID
             parameters[name] = "" if value is INVALID else _as_text(value)
         else:
             clean = False
-            _unknown_parameter(entry.key, guarantee, known, issues)
+            _unknown_parameter(entry, guarantee, known, issues)
     return (verdict, why, parameters) if clean else None
 
 
-def _unknown_parameter(key: Scalar, guarantee: Guarantee, known: Names[str, Any], issues: Issues) -> None:
+def _unknown_parameter(entry: Entry, guarantee: Guarantee, known: Names[str, Any], issues: Issues) -> None:
+    key = entry.key
+    if " " in key.text and isinstance(entry.value, Scalar) and entry.value.null:
+        advice = "a comma ends a text inside { }: put the whole reason in quotes"
+        issues.error("MQ221", f"{describe_safely(key.text)} stands alone", key, advice)
+        return
     if key.text == "held":
         issues.error("MQ221", "'held' needs no key", key, f"write {guarantee.name}: held, or its parameters alone")
         return

@@ -108,13 +108,13 @@ def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def find_files(paths: Iterable[str]) -> list[str]:
-    """The files that these paths name: a file itself, of a folder every YAML file below it, in sorted order, each once."""
+    """The files that these paths name, each once: a file itself, of a folder every YAML file below it, in order."""
     found: dict[str, None] = {}
     for path in paths:
         if "\x00" in path:
             raise UsageError(f"no such file or folder: {path!r}")
         try:
-            mode = os.stat(path).st_mode
+            mode = Path(path).stat().st_mode
         except OSError as error:
             raise UsageError(f"no such file or folder: {path} ({error.strerror or error})") from error
         names = _in_folder(Path(path)) if stat.S_ISDIR(mode) else [path]

@@ -1,9 +1,9 @@
 """Reads the YAML of a spec into nodes that know their place, and refuses what is not meant for a spec.
 
 Specs are untrusted input. The events of `yaml.parse` are walked one by one and depth, number and aliases are counted
-*before* anything is built, so that no bomb goes off; nothing is ever resolved to a Python object. Scalars stay text: what
-a word may be is decided by the word, never by YAML. Words that YAML 1.1 makes something surprising of (`on`, `1:30`,
-`012`) are mistakes, since an editor or another tool would read them otherwise than we do.
+*before* anything is built, so that no bomb goes off; nothing is ever resolved to a Python object. Scalars stay text:
+what a word may be is decided by the word, never by YAML. Words that YAML 1.1 makes something surprising of (`on`,
+`1:30`, `012`) are mistakes, since an editor or another tool would read them otherwise than we do.
 """
 
 import re

@@ -78,9 +78,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Settings of one backend that the system would refuse together. `fields`: where to point, the first that is set."""
+    """Settings of one backend that the system would refuse together."""
 
     fields: tuple[str, ...]
+    """Where to point: the first of them that the spec sets."""
     message: str
     help: str
 

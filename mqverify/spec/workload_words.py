@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Mapping as Names
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,6 +27,8 @@ from mqverify.spec.shapes import (
 from mqverify.units import UnitError, parse_share
 
 __all__ = ["WORKLOAD", "Made", "read_workload"]
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -259,13 +261,10 @@ def read_workload(node: Node, issues: Issues) -> Workload | None:
     values = WORKLOAD.read(node, issues)
     if values is INVALID or any(value is INVALID for value in values.values()) or "messages" not in values:
         return None
-    return build(Workload, values, node, issues)
+    return _build(Workload, values, node, issues)
 
 
-_M = BaseModel
-
-
-def build(model: type[Any], values: Names[str, Any], node: Node, issues: Issues) -> Any:
+def _build(model: type[_M], values: Names[str, Any], node: Node, issues: Issues) -> _M | None:
     """The model, or None with the mistakes at the keys that hold them."""
     try:
         return model.model_validate(dict(values))
