@@ -216,7 +216,7 @@ class History:
         for message, position in found:
             key, sequence = self._messages[message]
             self.rows.add("log", number, "main", None, partition, position, place, position, message, key, sequence, 0, 100,
-                          visible, True)  # fmt: skip
+                          visible or "committed", True)  # fmt: skip
         return number
 
     def read_parked(
@@ -232,7 +232,7 @@ class History:
         for position, message in enumerate(messages):
             key, sequence = self._messages[message]
             self.rows.add("log", number, "parked", group, place, position, place, position, message, key, sequence, 0, 100,
-                          None, True)  # fmt: skip
+                          "committed", True)  # fmt: skip
 
     # --- judging -------------------------------------------------------------------------------------------------
 
