@@ -18,7 +18,7 @@ from mqverify.errors import InternalError, UsageError
 from mqverify.events import Witness
 from mqverify.guarantees.findings import Finding
 from mqverify.guarantees.registry import Guarantee, catalogue, view_sources
-from mqverify.guarantees.witness import Shown, witnesses
+from mqverify.guarantees.witness import Shown, witness_query, witnesses
 
 __all__ = ["judge"]
 
@@ -140,8 +140,8 @@ def _doubts(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) 
 @contextmanager
 def _shared(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) -> Iterator[None]:
     """Make the shared pieces that the guarantees name, and take them away afterwards."""
-    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen) + "\ndoubts quoted who moment lies_at"
-    needed = _closure(_words(queries))
+    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen) 
+    needed = _closure(_words(queries) | _words(witness_query()) | {"doubts"})
     try:
         for view in needed:
             try:

@@ -17,6 +17,10 @@ CREATE OR REPLACE TEMP MACRO the_message(number, its_key, its_sequence) AS
 CREATE OR REPLACE TEMP MACRO who(worker, incarnation) AS
   quoted(worker) || CASE WHEN incarnation > 1 THEN ' (incarnation ' || incarnation || ')' ELSE '' END;
 
+-- group billing; the one that a spec without groups has is `group`
+CREATE OR REPLACE TEMP MACRO the_group(group_name) AS
+  CASE WHEN group_name = 'group' THEN 'the group' ELSE 'group ' || quoted(group_name) END;
+
 -- 12.345 s, or 8 d 0.250 s
 CREATE OR REPLACE TEMP MACRO moment(ns) AS
   CASE WHEN ns >= 86400000000000 THEN (ns // 86400000000000) || ' d ' ELSE '' END
@@ -222,7 +226,7 @@ LEFT JOIN (
 -- What a run lacks, for those guarantees whose header needs it: rows (run, need, sentence).
 CREATE OR REPLACE TEMP TABLE doubts AS
 SELECT r.run, 'drained' AS need,
-  'group ' || quoted(g.consumer_group) || ' did not drain: '
+  the_group(g.consumer_group) || ' did not drain: '
   || quoted(coalesce(g.gave_up, r.give_up_reason, 'the run ended before it had read everything')) AS sentence
 FROM runs AS r JOIN groups AS g USING (run)
 WHERE NOT g.drained
@@ -231,5 +235,5 @@ SELECT run, 'drained', 'the run did not drain: ' || quoted(coalesce(give_up_reas
 FROM runs
 WHERE NOT drained AND run NOT IN (SELECT run FROM groups WHERE NOT drained)
 UNION ALL
-SELECT u.run, 'parked', 'the parked {place} of group ' || quoted(u.consumer_group) || ' was not read to its end'
+SELECT u.run, 'parked', 'the parked {place} of ' || the_group(u.consumer_group) || ' was not read to its end'
 FROM parked_unread AS u;

@@ -1,0 +1,206 @@
+-- Shared pieces of MQ131 and MQ132: what settlements cover, and where starts may be. How pieces are made: views.sql.
+
+-- Settlements of unknown outcome that a later start proves applied: the start is at its position, by what was settled, and
+-- no acknowledged one explains it. Of several that may, the last invoked.
+CREATE OR REPLACE TEMP TABLE proven_settlements AS
+SELECT s.rowid AS settlement
+FROM settlements AS s
+JOIN assignments AS a
+  ON a.run = s.run AND a.consumer_group = s.consumer_group AND a.source = s.source
+  AND a.shard IS NOT DISTINCT FROM s.shard AND a.start_position = s.source_position
+WHERE s.outcome = 'unknown' AND s.covers = 'below' AND s.action NOT IN ('retry', 'expire')
+  AND a.change = 'assigned' AND a.start_from = 'committed' AND a.done_at > s.invoked_at
+  AND (s.run, s.consumer_group, s.source, s.source_position) NOT IN (
+    SELECT (run, consumer_group, source, source_position) FROM settlements WHERE outcome = 'acked' AND covers = 'below'
+  )
+QUALIFY row_number() OVER (
+  PARTITION BY a.run, a.consumer_group, a.source, a.shard, a.start_position, a.done_at ORDER BY s.invoked_at DESC
+) = 1;
+
+-- The settlements that count: acknowledged or proven, in sources that a reading showed, so that what is gone is known.
+CREATE OR REPLACE TEMP TABLE counted_settlements AS
+SELECT s.rowid AS settlement, s.*
+FROM settlements AS s
+WHERE (s.outcome = 'acked' OR s.rowid IN (SELECT settlement FROM proven_settlements))
+  AND s.action NOT IN ('retry', 'expire')
+  AND (s.run, s.source) IN (
+    SELECT (run, partition) FROM seen_places UNION SELECT (run, source) FROM readings WHERE source IS NOT NULL
+  );
+
+-- What groups are owed along their sources. A settlement that covers a message is safe if invoked after `unsafe_until`: when
+-- it was first handled, or when a reading last found it before it legally expired; never if neither; at once if parked.
+CREATE OR REPLACE TEMP TABLE owed_along AS
+SELECT
+  o.run, o.consumer_group, p.source, coalesce(s.shard, -1) AS shard, p.source_position, o.message, o.key, o.sequence, o.handled_at,
+  CASE
+    WHEN o.is_parked OR o.in_doubt THEN -1
+    ELSE least(
+      coalesce(o.handled_at, 9223372036854775807),
+      CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE coalesce(x.last_found_at, -1) END
+    )
+  END AS unsafe_until
+FROM owed AS o
+JOIN source_positions AS p ON p.run = o.run AND p.message = o.message
+LEFT JOIN shards AS s ON s.run = o.run AND s.consumer_group = o.consumer_group AND s.key = o.key
+LEFT JOIN expired AS x ON x.run = o.run AND x.message = o.message;
+
+-- Settlements that cover a message too early, with the message that was handled last, or never, of all they cover. Along
+-- a source only messages that raise the running maximum of `unsafe_until` matter: one ASOF join finds the one.
+CREATE OR REPLACE TEMP TABLE unsafe_settlements AS
+WITH climbing AS (
+  SELECT *, max(unsafe_until) OVER (
+    PARTITION BY run, consumer_group, source, shard ORDER BY source_position, message
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  ) AS so_far
+  FROM owed_along
+),
+peaks AS (SELECT * FROM climbing WHERE unsafe_until >= 0 AND (so_far IS NULL OR unsafe_until > so_far)),
+-- A group with shards whose settlement names none covers all of them.
+all_shards AS (
+  SELECT run, consumer_group, source, source_position, message, key, sequence, handled_at, unsafe_until
+  FROM (
+    SELECT *, max(unsafe_until) OVER (
+      PARTITION BY run, consumer_group, source ORDER BY source_position, message
+      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS so_far
+    FROM owed_along
+    WHERE (run, consumer_group) IN (SELECT (run, consumer_group) FROM shards)
+  )
+  WHERE unsafe_until >= 0 AND (so_far IS NULL OR unsafe_until > so_far)
+),
+steps AS (
+  SELECT run, consumer_group, source, shard, source_position, message, key, sequence, handled_at, unsafe_until FROM peaks
+  UNION ALL
+  SELECT run, consumer_group, source, -1, source_position, message, key, sequence, handled_at, unsafe_until FROM all_shards
+),
+below AS (
+  SELECT s.*, coalesce(s.shard, -1) AS of_shard FROM counted_settlements AS s WHERE s.covers = 'below'
+),
+covered AS (
+  SELECT
+    s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
+    s.source_position AS reached, c.message, c.key, c.sequence, c.source_position, c.handled_at, c.unsafe_until
+  FROM below AS s
+  ASOF JOIN steps AS c
+    ON c.run = s.run AND c.consumer_group = s.consumer_group AND c.source = s.source AND c.shard = s.of_shard
+    AND s.source_position > c.source_position
+  UNION ALL
+  SELECT
+    s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
+    s.source_position, o.message, o.key, o.sequence, o.source_position, o.handled_at, o.unsafe_until
+  FROM counted_settlements AS s
+  JOIN owed_along AS o
+    ON o.run = s.run AND o.consumer_group = s.consumer_group AND o.source = s.source
+    AND o.source_position = s.source_position
+  WHERE s.covers = 'one' AND (s.message IS NULL OR s.message = o.message)
+)
+SELECT *
+FROM covered
+WHERE CASE WHEN settled_by = 'observed' THEN unsafe_until = 9223372036854775807 ELSE unsafe_until > invoked_at END;
+
+-- Starts of consumers after the group's first in a source, where they settle positions (not one by one).
+CREATE OR REPLACE TEMP TABLE resumptions AS
+SELECT *
+FROM (
+  SELECT
+    a.rowid AS start_row, a.run, a.consumer_group, a.consumer, a.incarnation, a.source, coalesce(a.shard, -1) AS shard,
+    a.asked_at, a.start_position, a.start_from, a.done_at, g.starts,
+    row_number() OVER (PARTITION BY a.run, a.consumer_group, a.source, a.shard ORDER BY a.asked_at, a.done_at) AS nth
+  FROM assignments AS a JOIN groups AS g USING (run, consumer_group)
+  WHERE a.change = 'assigned' AND g.delivery <> 'competing'
+)
+WHERE nth > 1 AND start_position IS NOT NULL AND done_at IS NOT NULL;
+
+-- Settled positions that may stand, and from when on each is surely overwritten (null: never).
+CREATE OR REPLACE TEMP TABLE standing_positions AS
+WITH positions AS (
+  SELECT
+    run, consumer_group, source, coalesce(shard, -1) AS shard, source_position, outcome, invoked_at,
+    CASE WHEN outcome = 'acked' THEN completed_at END AS completed_at, consumer, incarnation
+  FROM settlements
+  WHERE covers = 'below' AND action NOT IN ('retry', 'expire') AND outcome IN ('acked', 'unknown')
+),
+overwriting AS (
+  SELECT
+    run, consumer_group, source, shard, invoked_at,
+    min(completed_at) OVER (
+      PARTITION BY run, consumer_group, source, shard ORDER BY invoked_at RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS earliest
+  FROM positions
+  WHERE outcome = 'acked'
+)
+SELECT p.*, o.earliest AS overwritten_at
+FROM positions AS p
+ASOF LEFT JOIN overwriting AS o
+  ON o.run = p.run AND o.consumer_group = p.consumer_group AND o.source = p.source AND o.shard = p.shard
+  AND p.completed_at < o.invoked_at;
+
+-- Resumptions at none of the positions that may stand, nor where the reset policy may send them, nor at the sink's.
+CREATE OR REPLACE TEMP TABLE illegal_resumptions AS
+WITH not_settled AS (
+  SELECT *
+  FROM resumptions
+  WHERE coalesce(start_from, '') <> 'sink'
+    AND start_row NOT IN (
+      SELECT r.start_row
+      FROM resumptions AS r
+      JOIN standing_positions AS s
+        ON s.run = r.run AND s.consumer_group = r.consumer_group AND s.source = r.source AND s.shard = r.shard
+        AND s.source_position = r.start_position
+      WHERE s.invoked_at < r.done_at AND (s.overwritten_at IS NULL OR s.overwritten_at >= r.asked_at)
+    )
+),
+ranges AS (
+  SELECT run, partition AS source, max(first_position) AS first_position, min(end_position) AS end_position
+  FROM seen_places
+  GROUP BY run, partition
+),
+expiries AS (
+  SELECT run, consumer_group, source, coalesce(shard, -1) AS shard, invoked_at
+  FROM settlements
+  WHERE action = 'expire'
+),
+-- What stood when they asked: whether anything acknowledged did (since the last expiry), and whether all of it was in range.
+context AS (
+  SELECT
+    n.start_row,
+    coalesce(bool_or(s.completed_at < n.asked_at AND s.completed_at > coalesce(x.expired_at, -1)), false) AS settled,
+    coalesce(bool_and(s.source_position < g.first_position OR s.source_position > g.end_position) FILTER (
+      s.invoked_at < n.done_at AND (s.overwritten_at IS NULL OR s.overwritten_at >= n.asked_at)
+    ), false) AS out_of_range,
+    arg_max(s.source_position, s.completed_at) FILTER (s.completed_at < n.asked_at) AS last_position,
+    arg_max(s.consumer, s.completed_at) FILTER (s.completed_at < n.asked_at) AS last_by,
+    arg_max(s.incarnation, s.completed_at) FILTER (s.completed_at < n.asked_at) AS last_incarnation,
+    max(s.completed_at) FILTER (s.completed_at < n.asked_at) AS last_completed_at
+  FROM not_settled AS n
+  LEFT JOIN standing_positions AS s
+    ON s.run = n.run AND s.consumer_group = n.consumer_group AND s.source = n.source AND s.shard = n.shard
+  LEFT JOIN ranges AS g ON g.run = n.run AND g.source = n.source
+  LEFT JOIN (
+    SELECT n.start_row, max(e.invoked_at) AS expired_at
+    FROM not_settled AS n JOIN expiries AS e USING (run, consumer_group, source, shard)
+    WHERE e.invoked_at < n.done_at
+    GROUP BY n.start_row
+  ) AS x ON x.start_row = n.start_row
+  GROUP BY n.start_row
+),
+-- Surely not where the policy sends: behind what a later reading still had as its first, or past what was sent after the start.
+off_policy AS (
+  SELECT n.start_row
+  FROM not_settled AS n
+  WHERE (n.start_from LIKE '%beginning' AND n.starts <> 'beginning') OR (n.start_from LIKE '%end' AND n.starts <> 'end')
+  UNION
+  SELECT n.start_row
+  FROM not_settled AS n JOIN seen_places AS s ON s.run = n.run AND s.partition = n.source
+  WHERE n.starts = 'beginning' AND s.read_at > n.done_at AND n.start_position > s.first_position
+  UNION
+  SELECT n.start_row
+  FROM not_settled AS n JOIN messages AS m ON m.run = n.run AND m.partition = n.source
+  WHERE n.starts = 'end' AND m.first_invoked > n.done_at AND m.position < n.start_position
+    AND n.run NOT IN (SELECT run FROM faults WHERE kind = 'unclean_election')
+)
+SELECT n.*, c.last_position, c.last_by, c.last_incarnation, c.last_completed_at
+FROM not_settled AS n JOIN context AS c USING (start_row)
+WHERE n.start_from = 'committed'
+  OR (c.settled AND NOT c.out_of_range)
+  OR n.start_row IN (SELECT start_row FROM off_policy);

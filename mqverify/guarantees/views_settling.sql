@@ -1,0 +1,104 @@
+-- Shared pieces about handling and settling: repeats, losses and their causes. How pieces are made: views.sql.
+
+-- Messages that a group handled more than once, with the first two handlings.
+CREATE OR REPLACE TEMP TABLE repeats AS
+WITH ranked AS (
+  SELECT
+    run, consumer_group, message, consumer, incarnation, ended_at,
+    row_number() OVER (PARTITION BY run, consumer_group, message ORDER BY ended_at, consumer) AS nth
+  FROM deliveries
+  WHERE result = 'handled' AND message IS NOT NULL
+    AND (run, consumer_group, message) IN (SELECT (run, consumer_group, message) FROM handlings WHERE times > 1)
+)
+SELECT
+  run, consumer_group, message, max(nth) AS times,
+  any_value(who(consumer, incarnation)) FILTER (nth = 1) AS first_by, any_value(ended_at) FILTER (nth = 1) AS first_at,
+  any_value(who(consumer, incarnation)) FILTER (nth = 2) AS second_by, any_value(ended_at) FILTER (nth = 2) AS second_at
+FROM ranked
+GROUP BY run, consumer_group, message;
+
+-- Settlements of all positions below one, in their order along a source, and of each the earliest that reached as far: who
+-- first settled past a message is one ASOF join.
+CREATE OR REPLACE TEMP TABLE settled_past AS
+SELECT
+  run, consumer_group, source, source_position,
+  min({'invoked_at': invoked_at, 'consumer': consumer, 'incarnation': incarnation, 'reached': source_position, 'action': action})
+    OVER (
+      PARTITION BY run, consumer_group, source ORDER BY source_position
+      RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS earliest
+FROM settlements
+WHERE covers = 'below' AND outcome = 'acked' AND action NOT IN ('retry', 'expire');
+
+-- What a group was owed and neither handled nor parked, in groups that drained, and in words why.
+CREATE OR REPLACE TEMP TABLE lost AS
+WITH gone AS (SELECT * FROM owed WHERE drained AND NOT in_doubt AND times = 0 AND NOT is_parked),
+nacked AS (
+  SELECT s.run, s.consumer_group, coalesce(s.message, p.message) AS message, bool_or(s.action = 'park') AS parked
+  FROM settlements AS s
+  LEFT JOIN source_positions AS p
+    ON p.run = s.run AND p.source = s.source AND p.source_position = s.source_position
+  WHERE s.covers = 'one' AND s.action IN ('park', 'skip') AND s.outcome = 'acked'
+  GROUP BY ALL
+),
+tried AS (
+  SELECT run, consumer_group, message, count(*) AS deliveries, count(*) FILTER (result = 'failed') AS failures,
+    arg_max(who(consumer, incarnation), delivered_at) AS last_by
+  FROM deliveries
+  WHERE (run, consumer_group, message) IN (SELECT (run, consumer_group, message) FROM gone)
+  GROUP BY run, consumer_group, message
+),
+passed AS (
+  SELECT g.run, g.consumer_group, g.message, s.earliest
+  FROM (SELECT g.*, p.source, p.source_position FROM gone AS g JOIN source_positions AS p USING (run, message)) AS g
+  ASOF JOIN settled_past AS s
+    ON s.run = g.run AND s.consumer_group = g.consumer_group AND s.source = g.source
+    AND g.source_position < s.source_position
+),
+skipped AS (
+  SELECT g.run, g.consumer_group, g.message, a.start_position, a.start_from, a.done_at, who(a.consumer, a.incarnation) AS starter
+  FROM (SELECT g.*, p.source, p.source_position FROM gone AS g JOIN source_positions AS p USING (run, message)) AS g
+  JOIN (
+    SELECT run, consumer_group, source, min(done_at) AS done_at
+    FROM assignments
+    WHERE start_from IN ('reset_beginning', 'reset_end')
+    GROUP BY ALL
+  ) AS any_reset USING (run, consumer_group, source)
+  ASOF JOIN (SELECT * FROM assignments WHERE start_from IN ('reset_beginning', 'reset_end') AND change = 'assigned') AS a
+    ON a.run = g.run AND a.consumer_group = g.consumer_group AND a.source = g.source
+    AND g.source_position < a.start_position
+)
+SELECT
+  g.*,
+  CASE
+    WHEN n.parked THEN 'it was to be parked, yet the parked {place} does not hold it'
+    WHEN n.parked IS NOT NULL THEN 'it was skipped'
+    WHEN s.earliest IS NOT NULL AND (x.run IS NULL OR s.earliest.invoked_at <= x.last_found_at)
+      THEN who(s.earliest.consumer, s.earliest.incarnation) || ' settled past it ({position} ' || s.earliest.reached || ') at '
+        || moment(s.earliest.invoked_at)
+        || CASE WHEN t.failures > 0 THEN ' after its handler had failed' ELSE '' END
+    WHEN x.run IS NOT NULL
+      THEN 'it expired before it was read: ' || CASE
+        WHEN x.last_found_at IS NULL THEN 'it was gone by ' || moment(x.gone_at)
+        ELSE 'still there at ' || moment(x.last_found_at) || ', gone by ' || moment(x.gone_at) END
+    WHEN k.start_from IS NOT NULL
+      THEN k.starter || ' started behind it, at {position} ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)
+    WHEN t.failures > 0 THEN 'its handler failed every time'
+    WHEN t.deliveries > 0 THEN 'it was delivered to ' || t.last_by || ', which never finished it'
+    ELSE 'it was never delivered'
+  END AS cause
+FROM gone AS g
+LEFT JOIN nacked AS n USING (run, consumer_group, message)
+LEFT JOIN tried AS t USING (run, consumer_group, message)
+LEFT JOIN (SELECT run, consumer_group, message, min(earliest) AS earliest FROM passed GROUP BY ALL) AS s
+  USING (run, consumer_group, message)
+LEFT JOIN (SELECT DISTINCT ON (run, consumer_group, message) * FROM skipped) AS k USING (run, consumer_group, message)
+LEFT JOIN expired AS x USING (run, message);
+
+-- group billing was owed message 17 (key a, sequence 3), acknowledged at 0.010 s as {position} 41 of orders-0, and …
+CREATE OR REPLACE TEMP VIEW losses AS
+SELECT
+  l.run, l.consumer_group, l.key, l.message, l.partition AS place, l.acked_at,
+  the_group(l.consumer_group) || ' never handled ' || the_message(l.message, l.key, l.sequence)
+  || ', which was acknowledged at ' || moment(l.acked_at) || ' as ' || lies_at(p.name, l.position) || ': ' || l.cause AS sentence
+FROM lost AS l LEFT JOIN places AS p ON p.run = l.run AND p.id = l.partition;

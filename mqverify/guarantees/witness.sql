@@ -1,0 +1,146 @@
+-- The events that show violations. In: table `witnessed` (witness, run, consumer_group, messages, place, noticed_at).
+-- Out: rows (witness, weight, at_ns, actor, event, message, key, sequence, partition, position); a lower weight is more telling.
+-- `event` may hold {position} and {place}, as sentences do; actor, key and partition are as in the history.
+WITH shown AS (
+  SELECT w.witness, w.run, w.consumer_group, w.noticed_at, w.message, m.key, m.sequence, m.partition, m.position, m.acked_at
+  FROM (SELECT witness, run, consumer_group, noticed_at, unnest(messages) AS message FROM witnessed) AS w
+  LEFT JOIN messages AS m USING (run, message)
+),
+-- Where the witness happened: its own place, else those of its messages.
+sites AS (
+  SELECT witness, run, consumer_group, noticed_at, place FROM witnessed WHERE place IS NOT NULL
+  UNION
+  SELECT w.witness, w.run, w.consumer_group, w.noticed_at, s.partition
+  FROM witnessed AS w JOIN shown AS s USING (witness)
+  WHERE w.place IS NULL AND s.partition IS NOT NULL
+),
+handed AS (
+  SELECT s.witness, d.*
+  FROM shown AS s JOIN deliveries AS d ON d.run = s.run AND d.message = s.message
+  WHERE s.consumer_group IS NULL OR d.consumer_group = s.consumer_group
+  UNION ALL
+  SELECT w.witness, d.*
+  FROM witnessed AS w JOIN deliveries AS d ON d.run = w.run AND d.delivered_at = w.noticed_at
+  WHERE d.message IS NULL
+),
+-- Of the settlements that cover a message: those of it alone, the earliest that counted, and the first others.
+covering AS (
+  SELECT
+    s.witness, t.rowid AS settlement,
+    row_number() OVER (PARTITION BY s.witness, s.message, t.outcome ORDER BY t.invoked_at) AS nth
+  FROM shown AS s
+  JOIN settlements AS t
+    ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.partition
+  WHERE t.message = s.message OR (t.covers = 'below' AND t.source_position > s.position)
+),
+recent AS (
+  SELECT
+    s.witness, t.rowid AS settlement,
+    row_number() OVER (PARTITION BY s.witness, s.place ORDER BY t.invoked_at DESC) AS nth
+  FROM sites AS s
+  JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.place
+  WHERE t.invoked_at <= s.noticed_at
+),
+settled AS (
+  SELECT witness, settlement, min(weight) AS weight
+  FROM (
+    SELECT witness, settlement, CASE WHEN nth = 1 THEN 1 ELSE 3 END AS weight FROM covering WHERE nth <= 2
+    UNION ALL
+    SELECT witness, settlement, CASE WHEN nth = 1 THEN 1 ELSE 3 END FROM recent WHERE nth <= 3
+  )
+  GROUP BY witness, settlement
+),
+turned AS (
+  SELECT
+    s.witness, a.*, a.asked_at > s.noticed_at AS later,
+    row_number() OVER (
+      PARTITION BY s.witness, s.place, a.asked_at > s.noticed_at ORDER BY abs(a.asked_at - s.noticed_at)
+    ) AS nth
+  FROM sites AS s
+  JOIN assignments AS a ON a.run = s.run AND a.consumer_group = s.consumer_group AND a.source = s.place
+),
+looked AS (
+  SELECT
+    s.witness, b.read_at, b.first_position, b.end_position, s.message, s.key, s.sequence, s.partition, s.position,
+    EXISTS (
+      SELECT 1 FROM log AS l
+      WHERE l.run = s.run AND l.reading = b.reading AND l.message = s.message AND l.place = 'main'
+    ) AS found,
+    row_number() OVER (PARTITION BY s.witness, s.message ORDER BY b.read_at DESC) AS nth
+  FROM shown AS s
+  JOIN bounds AS b ON b.run = s.run AND b.partition = s.partition AND b.place = 'main' AND b.read_at > s.acked_at
+),
+told AS (
+  SELECT
+    s.witness, CASE WHEN t.try = 1 THEN 0 ELSE 1 END AS weight, t.invoked_at AS at_ns, t.producer AS actor,
+    'sends it' || CASE WHEN t.try > 1 THEN ' again (try ' || t.try || ')' ELSE '' END || CASE t.outcome
+      WHEN 'acked' THEN ', acknowledged at ' || moment(t.completed_at)
+      WHEN 'failed' THEN ', failed for certain at ' || moment(t.completed_at)
+      ELSE ', and never learns whether it was stored' END AS event,
+    t.message, t.key, t.sequence, t.partition AS place, t.position
+  FROM shown AS s JOIN sends AS t ON t.run = s.run AND t.message = s.message
+  UNION ALL
+  SELECT witness, 1, delivered_at, who(consumer, incarnation),
+    CASE WHEN attempt > 1 THEN 'takes it up again (attempt ' || attempt || ')' ELSE 'is handed it' END
+    || CASE WHEN intact THEN '' ELSE ', altered' END || CASE WHEN started_at IS NULL THEN ' and never starts on it' ELSE '' END,
+    message, key, sequence, partition, position
+  FROM handed
+  UNION ALL
+  SELECT witness, CASE WHEN result IS NULL THEN 1 ELSE 3 END, started_at, who(consumer, incarnation),
+    CASE WHEN result IS NULL THEN 'starts handling it and never ends' ELSE 'starts handling it' END,
+    message, key, sequence, partition, position
+  FROM handed
+  WHERE started_at IS NOT NULL
+  UNION ALL
+  SELECT witness, 0, ended_at, who(consumer, incarnation),
+    CASE result WHEN 'handled' THEN 'handled it' WHEN 'refused' THEN 'is refused by the sink' ELSE 'fails to handle it' END,
+    message, key, sequence, partition, position
+  FROM handed
+  WHERE ended_at IS NOT NULL
+  UNION ALL
+  SELECT s.witness, s.weight, t.invoked_at, who(t.consumer, t.incarnation),
+    CASE WHEN t.settled_by IN ('consumer', 'observed') THEN '' ELSE 'its ' || t.settled_by || ' ' END
+    || CASE t.action
+      WHEN 'commit' THEN 'commits' WHEN 'checkpoint' THEN 'keeps the checkpoint' WHEN 'ack' THEN 'acknowledges'
+      WHEN 'skip' THEN 'skips' WHEN 'park' THEN 'parks' WHEN 'retry' THEN 'asks again for' WHEN 'expire' THEN 'forgets'
+      ELSE t.action END
+    || ' {position} ' || t.source_position || CASE t.outcome
+      WHEN 'acked' THEN coalesce(', acknowledged at ' || moment(t.completed_at), '')
+      WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END,
+    t.message, NULL, NULL, t.source, t.source_position
+  FROM settled AS s JOIN settlements AS t ON t.rowid = s.settlement
+  UNION ALL
+  SELECT witness, CASE WHEN nth = 1 AND NOT later THEN 2 ELSE 4 END, coalesce(done_at, asked_at), who(consumer, incarnation),
+    CASE change WHEN 'assigned' THEN 'is given the {place}' || CASE
+        WHEN start_position IS NULL THEN ''
+        WHEN start_from = 'committed' THEN ' and starts at {position} ' || start_position || ', as settled'
+        WHEN start_from LIKE 'reset%' THEN ' and starts at {position} ' || start_position || ', by the reset policy'
+        ELSE ' and starts at {position} ' || start_position END
+      WHEN 'revoked' THEN 'gives the {place} back' ELSE 'loses the {place}' END,
+    NULL, NULL, NULL, source, start_position
+  FROM turned
+  WHERE nth <= 3
+  UNION ALL
+  SELECT witness, CASE WHEN found THEN 4 ELSE 1 END, read_at, 'fresh reader',
+    CASE WHEN found THEN 'finds it' WHEN first_position >= end_position THEN 'finds the {place} empty'
+      ELSE 'does not find it among {position} ' || first_position || ' to ' || end_position - 1 END,
+    message, key, sequence, partition, position
+  FROM looked
+  WHERE nth <= 3
+  UNION ALL
+  SELECT DISTINCT w.witness, 2, k.ended_at, who(k.worker, k.incarnation), 'dies', NULL::BIGINT, NULL, NULL::BIGINT, NULL::BIGINT,
+    NULL::BIGINT
+  FROM witnessed AS w JOIN workers AS k ON k.run = w.run
+  WHERE k.ending = 'crashed' AND k.ended_at IS NOT NULL
+    AND (k.consumer_group IS NULL OR w.consumer_group IS NULL OR k.consumer_group = w.consumer_group)
+  UNION ALL
+  SELECT w.witness, 3, f.began_at, 'fault', f.kind || CASE WHEN f.target = '' THEN '' ELSE ' ' || quoted(f.target) END
+    || CASE WHEN f.ended_at > f.began_at THEN ' until ' || moment(f.ended_at) ELSE '' END, NULL, NULL, NULL, NULL, NULL
+  FROM witnessed AS w JOIN faults AS f ON f.run = w.run
+  WHERE f.took_effect AND f.began_at IS NOT NULL
+)
+SELECT t.witness, t.weight, t.at_ns, t.actor, t.event, t.message, t.key, t.sequence, p.name AS partition, t.position
+FROM told AS t
+JOIN witnessed AS w USING (witness)
+LEFT JOIN places AS p ON p.run = w.run AND p.id = t.place
+ORDER BY t.witness, t.weight, abs(t.at_ns - w.noticed_at), t.at_ns
