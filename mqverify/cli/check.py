@@ -8,6 +8,9 @@ from mqverify.report.standard import ColorChoice, OutputFormat, Verbosity
 
 __all__ = ["check"]
 
+_LARGEST_SEED = 2**53
+"""Larger integers are not safe in the JSON of other languages."""
+
 
 def check(
     paths: Annotated[list[str], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
@@ -16,6 +19,8 @@ def check(
         typer.Option(
             "-b",
             "--backend",
+            envvar="MQVERIFY_BACKEND",
+            show_envvar=False,
             metavar="NAME[=TARGET]",
             help="Only this backend: a label in the specs, or a system. With a target (kafka=local, kafka=HOST:PORT) "
             "on a real one. May be repeated.",
@@ -25,11 +30,24 @@ def check(
         str | None, typer.Option("-k", metavar="TEXT", help="Only specs with this text in their name or path.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Only specs with this tag.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the first run.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            envvar="MQVERIFY_SEED",
+            show_envvar=False,
+            min=0,
+            max=_LARGEST_SEED,
+            metavar="N",
+            help="Seed of the first run.",
+        ),
+    ] = 0,
     runs: Annotated[
         int | None,
         typer.Option(
             "--runs",
+            envvar="MQVERIFY_RUNS",
+            show_envvar=False,
             min=1,
             metavar="N",
             help="Runs of each spec, with the seeds from --seed on.",
@@ -38,18 +56,37 @@ def check(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", min=1, metavar="N", help="Processes to work in.", show_default="one a core"),
+        typer.Option(
+            "-j",
+            "--jobs",
+            envvar="MQVERIFY_JOBS",
+            show_envvar=False,
+            min=1,
+            metavar="N",
+            help="Processes to work in.",
+            show_default="one a core",
+        ),
     ] = None,
     fail_fast: Annotated[
         bool, typer.Option("-x", "--fail-fast", help="Stop after the first spec that is not as expected.")
     ] = False,
     output_format: Annotated[
-        OutputFormat, typer.Option("--output-format", help="What is printed on standard output.")
+        OutputFormat,
+        typer.Option(
+            "--output-format",
+            envvar="MQVERIFY_OUTPUT_FORMAT",
+            show_envvar=False,
+            help="What is printed on standard output.",
+        ),
     ] = "text",
     report: Annotated[
         list[str] | None,
         typer.Option(
-            "--report", metavar="FORMAT=PATH", help="Write a report to a file: json or text. May be repeated."
+            "--report",
+            envvar="MQVERIFY_REPORT",
+            show_envvar=False,
+            metavar="FORMAT=PATH",
+            help="Write a report to a file: json or text. May be repeated.",
         ),
     ] = None,
     exit_zero: Annotated[
@@ -57,17 +94,28 @@ def check(
     ] = False,
     fail_on: Annotated[
         Literal["violated", "inconclusive"],
-        typer.Option("--fail-on", help="With `violated`, a guarantee that was not decided does not fail."),
+        typer.Option(
+            "--fail-on",
+            envvar="MQVERIFY_FAIL_ON",
+            show_envvar=False,
+            help="With `violated`, a guarantee that was not decided does not fail.",
+        ),
     ] = "inconclusive",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only failures and the summary.")] = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Witnesses of expected violations, runs and their digests too.")
     ] = False,
-    color: Annotated[ColorChoice, typer.Option("--color", help="NO_COLOR and FORCE_COLOR are heeded.")] = "auto",
+    color: Annotated[
+        ColorChoice,
+        typer.Option(
+            "--color", envvar="MQVERIFY_COLOR", show_envvar=False, help="NO_COLOR and FORCE_COLOR are heeded."
+        ),
+    ] = "auto",
 ) -> None:
     """Run specs on their backends and say which guarantees held.
 
     Without -b every backend of a spec is simulated. Exits with 0 when all is as the specs expect.
+    An option with a value can also be given in the environment, such as MQVERIFY_SEED=7.
     """
     from mqverify import engine
     from mqverify.cli import loading

@@ -1,5 +1,6 @@
 """The command line in this process, on a made-up engine."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
     import mqverify
     from mqverify.__main__ import main
 
-    for variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"):
-        monkeypatch.delenv(variable, raising=False)
+    for variable in tuple(os.environ):
+        if variable.startswith("MQVERIFY_") or variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"):
+            monkeypatch.delenv(variable)
 
     def run_one(name: str, *arguments: str) -> Ran:
         known = ENGINES[name]

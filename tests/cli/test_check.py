@@ -84,6 +84,14 @@ def test_options_reach_the_engine(run: Run) -> None:
     }
 
 
+def test_options_come_from_the_environment_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MQVERIFY_SEED", "7")
+    monkeypatch.setenv("MQVERIFY_BACKEND", "kafka=local")
+    monkeypatch.setenv("MQVERIFY_RUNS", "5")
+    options = run("good", "check", "specs", "--runs", "2").engine.asked[1][1]
+    assert (options["seed"], options["runs"], options["backends"]) == (7, 2, (("kafka", "local"),))
+
+
 @pytest.mark.parametrize(
     ("options", "chosen"),
     [
