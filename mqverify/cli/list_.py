@@ -6,7 +6,7 @@ __all__ = ["list_"]
 
 
 def list_() -> None:
-    """List guarantees, faults, systems and settings."""
+    """List guarantees, faults and systems."""
     from mqverify import engine
     from mqverify.report.pages import listing
 

@@ -92,8 +92,15 @@ class _Delivery:
         return self._exit_code
 
     def _tell(self, event: Event) -> None:
+        """Tell all, also when one of them fails: a full disk or a closed pipe takes no other report with it."""
+        failures = []
         for sink in self._sinks:
-            sink.handle(event)
+            try:
+                sink.handle(event)
+            except Exception as failure:  # noqa: BLE001 - raised below
+                failures.append(failure)
+        if failures:
+            raise failures[0]
 
 
 def _summary(results: Sequence[Result]) -> Summary:

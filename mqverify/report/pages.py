@@ -8,6 +8,7 @@ from mqverify.errors import UsageError
 from mqverify.guarantees.explain import explain_guarantee
 from mqverify.guarantees.planned import NOT_JUDGED_YET, PLANNED
 from mqverify.guarantees.registry import catalogue, find
+from mqverify.report.text import count
 from mqverify.spec.codes import CODES
 from mqverify.spec.issues import did_you_mean
 from mqverify.spec.registry import FaultKind, Registry, Setting, System, settings_of
@@ -42,18 +43,15 @@ def listing(registry: Registry) -> str:
     guarantees = [(one.code, one.name, one.promise) for one in catalogue().values()]
     guarantees += [(one.code, one.name, f"{one.promise} ({NOT_JUDGED_YET})") for one in PLANNED.values()]
     faults = [(kind.name, _fault_line(kind)) for kind in registry.fault_kinds.values()]
-    systems = [(system.name, system.title) for system in registry.systems.values()]
-    settings = [
-        (f"{system.name}.{name}", _default(system, name, setting), setting.about)
+    systems = [
+        (system.name, f"{system.title}: {count(len(settings_of(system.model)), 'setting')}, `explain {system.name}`")
         for system in registry.systems.values()
-        for name, setting in settings_of(system.model).items()
     ]
     return "\n".join(
         [
             *_section("guarantees", sorted(guarantees)),
             *_section("faults", faults),
             *_section("systems", systems),
-            *_section("settings, with their defaults", settings),
             "`mqverify explain WORD` says more of each.",
             "",
         ]

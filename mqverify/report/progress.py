@@ -49,6 +49,7 @@ class ProgressReport:
             TextColumn("{task.description}", markup=False),
             console=console_for(self._stream, color=self._color),
             transient=True,
+            redirect_stdout=False,
         )
         self._task = self._bar.add_task("", total=runs)
         self._bar.start()

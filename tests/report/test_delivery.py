@@ -110,3 +110,11 @@ def test_a_closed_pipe_ends_it_without_another_word() -> None:
     with pytest.raises(BrokenPipeError):
         deliver(engine(samples.MIXED), [listener])
     assert not any(isinstance(event, CheckFinished) for event in listener.heard)
+
+
+def test_a_sink_that_fails_takes_no_other_report_with_it() -> None:
+    failing, listener = Listener(stumbles_at=CheckFinished, over=OSError), Listener()
+    with pytest.raises(OSError):
+        deliver(iter(samples.MIXED), [failing, listener])
+    assert listener.heard == samples.MIXED
+    assert failing.closed == listener.closed == 1
