@@ -63,8 +63,8 @@ class _Gathered:
 
 def registry() -> Registry:
     """Everything that a spec may name: the guarantees, the kinds of faults, the systems."""
-    from mqverify.backends.eventstore.settings import EVENTSTORE
-    from mqverify.backends.kafka.settings import KAFKA
+    from mqverify.backends.eventstore.system import SYSTEM as EVENTSTORE
+    from mqverify.backends.kafka.system import SYSTEM as KAFKA
     from mqverify.faults.kinds import FAULT_KINDS
 
     systems = {system.name: system for system in (KAFKA, EVENTSTORE)}
