@@ -34,10 +34,10 @@ SELECT
     WHEN 0 THEN 'no message was handled by one of them alone'
     WHEN 1 THEN 'only ' || quoted(workers[1]) || ' handled anything that no other did'
     ELSE 'only ' || at_work || ' ever started a handler'
-      || CASE WHEN at_work <= 10 THEN ' (' || quoted(array_to_string(workers, ', ')) || ')' ELSE '' END
+      || CASE WHEN at_work <= 10 THEN ' (' || array_to_string([quoted(one) FOR one IN workers], ', ') || ')' ELSE '' END
   END
   || ' in the best of ' || seen || CASE seen WHEN 1 THEN ' busy window' ELSE ' busy windows' END || ', from '
-  || moment(began_at) || ' to ' || moment(ended_at) || ', in which ' || starts || ' handlings started; ' || wanted
+  || moment(began_at) || ' to ' || moment(ended_at) || ', in which ' || starts || ' handlers started; ' || wanted
   || ' were to share the work' AS sentence
 FROM best
 WHERE NOT shared

@@ -53,8 +53,8 @@ def test_a_paused_consumer_still_has_it_in_hand() -> None:
     verdict = history.verdict(NAME)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 1)
     assert verdict.reason == (
-        "consumer-2 began to handle message 0 (key a, sequence 0) at 0.051 s while consumer-1 had the same message in hand, "
-        "from 0.011 s to 0.100 s"
+        "consumer-2 began to handle message 0 (key a, sequence 0) at 0.051 s while consumer-1 had the same message "
+        "in hand, from 0.011 s to 0.100 s"
     )
 
 

@@ -55,9 +55,14 @@ def sent_and_handled(draw: st.DrawFn) -> History:
             delivered = draw(TIMES)
             ended = delivered + draw(st.integers(1, 10))
             history.deliver(
-                message, draw(st.sampled_from(["consumer-1", "consumer-2"])), group=draw(st.sampled_from(["one", "one", "two"])),
-                at=delivered, started=delivered, ended=ended, result=draw(st.sampled_from(["handled", "handled", "failed"])),
-            )  # fmt: skip
+                message,
+                draw(st.sampled_from(["consumer-1", "consumer-2"])),
+                group=draw(st.sampled_from(["one", "one", "two"])),
+                at=delivered,
+                started=delivered,
+                ended=ended,
+                result=draw(st.sampled_from(["handled", "handled", "failed"])),
+            )
     return history
 
 
@@ -211,10 +216,15 @@ def hands(draw: st.DrawFn) -> History:
         started, takes = draw(TIMES), draw(st.integers(1, 12))
         result = draw(st.sampled_from(["handled", "handled", "failed", None]))
         history.deliver(
-            draw(st.integers(0, 5)), consumer, incarnation=incarnation, group=draw(st.sampled_from(["one", "one", "two"])),
-            at=started, started=draw(st.sampled_from([started, started, started, None])) if result is None else started,
-            ended=started + takes, result=result,
-        )  # fmt: skip
+            draw(st.integers(0, 5)),
+            consumer,
+            incarnation=incarnation,
+            group=draw(st.sampled_from(["one", "one", "two"])),
+            at=started,
+            started=draw(st.sampled_from([started, started, started, None])) if result is None else started,
+            ended=started + takes,
+            result=result,
+        )
     return history
 
 

@@ -20,8 +20,8 @@ def test_the_later_message_handled_first_is_violated() -> None:
     verdict = history.verdict(NAME)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 2)
     assert verdict.reason == (
-        "message 2 (key a, sequence 2) was handled by consumer-1 at 0.012 s, before message 1 (key a, sequence 1), which was "
-        "sent before it and was first handled by consumer-1 at 0.015 s"
+        "message 2 (key a, sequence 2) was handled by consumer-1 at 0.012 s, before message 1 (key a, sequence 1), "
+        "which was sent before it and was first handled by consumer-1 at 0.015 s"
     )
 
 

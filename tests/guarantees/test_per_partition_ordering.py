@@ -25,8 +25,9 @@ def test_a_position_that_goes_back_is_violated() -> None:
     assert verdict.verdict == "violated"
     assert verdict.violations == 2  # 1 was left out before 2, and came after it
     assert verdict.reason.startswith(
-        "consumer-1 was handed offset 2 of orders-0 (message 2 (key a, sequence 2)) next after offset 0 (message 0 (key a, "
-        "sequence 0)), and message 1 (key a, sequence 1) at offset 1 was left out: a reading still found it later"
+        "consumer-1 was handed offset 2 of orders-0 (message 2 (key a, sequence 2)) next after offset 0 (message 0 "
+        "(key a, sequence 0)), and message 1 (key a, sequence 1) at offset 1 was left out: a reading still found "
+        "it later"
     )
 
 
@@ -39,8 +40,8 @@ def test_going_back_behind_the_start_position_is_violated() -> None:
     verdict = history.verdict(NAME)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 2)
     assert verdict.reason.startswith(
-        "consumer-1 was handed offset 1 of orders-0 (message 1 (key a, sequence 1)) first, though it was to start at offset 2, "
-        "which goes back, within one tenure; the tenure began at 0.007 s"
+        "consumer-1 was handed offset 1 of orders-0 (message 1 (key a, sequence 1)) first, though it was to start at "
+        "offset 2, which goes back, within one tenure; the tenure began at 0.007 s"
     )
 
 
