@@ -29,8 +29,8 @@ SECOND = 1_000_000_000
 # Idle stretches shorter than this are lived through; longer ones are jumped over.
 _SHORT_IDLE = SECOND
 
-# [time, order, process or None, call or None once cancelled, arguments, renews or None]: a list, so that the heap
-# compares in C and a pending event can be cancelled or shifted in place.
+# [time, order, process or None, call or None once cancelled, arguments, renews or None, later time or 0]: a list, so
+# that the heap compares in C and a pending event can be cancelled, postponed or shifted in place.
 Event = list[Any]
 Renews = Callable[[], bool]
 
@@ -199,13 +199,18 @@ class Kernel:
     ) -> Event:
         """Have `call(*arguments)` happen at `time`, unless `process` is dead then; while it is paused, later."""
         self._order += 1
-        event = [time, self._order, process, call, arguments, renews]
+        event = [time, self._order, process, call, arguments, renews, 0]
         heappush(self._heap, event)
         return event
 
     @staticmethod
     def cancel(event: Event) -> None:
         event[3] = None
+
+    @staticmethod
+    def postpone(event: Event, time: int) -> None:
+        """Move a pending event to a later `time`: a watchdog that is put off at every sign of life costs nothing."""
+        event[6] = time
 
     def sleep(self, duration: int, renews: Renews | None = None) -> None:
         """Block the current task for `duration` nanoseconds."""
@@ -217,7 +222,7 @@ class Kernel:
             self.now = until  # nobody else has anything to do before: no switch needed
             return
         self._order += 1
-        heappush(heap, [until, self._order, task.process, task.switch, (), renews])
+        heappush(heap, [until, self._order, task.process, task.switch, (), renews, 0])
         self.hub.switch()
 
     def block(self, waiting: list[Task], timeout: int | None, renews: Renews | None) -> None:
@@ -242,8 +247,12 @@ class Kernel:
             if not heap:
                 return
             event = heappop(heap)
-            time, _, process, call, arguments, renews = event
+            time, _, process, call, arguments, renews, later = event
             if call is None:
+                continue
+            if later > time:
+                event[0], event[6] = later, 0
+                heappush(heap, event)
                 continue
             if renews is not None and self._jump(event):
                 continue
@@ -292,7 +301,7 @@ class Kernel:
 
     def _jump(self, first: Event) -> bool:
         """Shift the renewals from `first` on to the next event of substance, if that is far away."""
-        substance = [event[0] for event in self._heap if event[3] is not None and not _renewing(event)]
+        substance = [max(event[0], event[6]) for event in self._heap if event[3] is not None and not _renewing(event)]
         if not substance or not _renewing(first):
             return False
         distance = min(substance) - first[0]
@@ -302,6 +311,7 @@ class Kernel:
         for event in self._heap:
             if event[3] is not None and _renewing(event):
                 event[0] += distance
+                event[6] += distance if event[6] else 0
         heapify(self._heap)
         return True
 

@@ -1,0 +1,116 @@
+"""What every client has: a connection, requests that block, and metadata of topics that it refreshes by itself."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kafka.errors import KafkaTimeoutError
+
+from mqverify.simulation.kafka.protocol import Metadata, MetadataReply
+from mqverify.simulation.kernel import MILLISECOND, Event, Future
+
+if TYPE_CHECKING:
+    from mqverify.simulation.kafka.library import KafkaLibrary
+
+__all__ = ["FOREVER", "Client", "ClientMetadata", "nanoseconds"]
+
+FOREVER = 1 << 62
+
+
+def nanoseconds(milliseconds: float | None) -> int:
+    """A duration of kafka-python's configuration; None and infinity are for ever."""
+    if milliseconds is None or milliseconds == float("inf"):
+        return FOREVER
+    return int(milliseconds * MILLISECOND)
+
+
+class Client:
+    """The network side of one producer, consumer or admin client."""
+
+    def __init__(self, library: "KafkaLibrary", kind: str) -> None:
+        self.library = library
+        self.cluster = library.cluster
+        self.kernel = library.cluster.kernel
+        self.process = library.process
+        self.name = library.client_name(kind)
+        self.connection = self.cluster.connect(self.process, self.name)
+        self.dice = self.kernel.stream(self.name)
+
+    def send(self, request: Any, then: Callable[[Any], Any]) -> None:
+        """Send a request; `then(reply)` happens when the reply arrives."""
+        self.connection.send(request, then)
+
+    def ask(self, request: Any, timeout: int = FOREVER) -> Any:
+        """Send a request and block until its reply; `KafkaTimeoutError` if it does not come in time."""
+        future = Future(self.kernel)
+        self.connection.send(request, future.resolve)
+        if not future.wait(None if timeout >= FOREVER else timeout):
+            raise KafkaTimeoutError
+        return future.value
+
+    def close(self) -> None:
+        if not self.connection.closed:
+            self.connection.close()
+
+
+class ClientMetadata:
+    """The topics that a client knows, refreshed every `metadata_max_age_ms` and on demand.
+
+    New partitions are seen only so (reference §C.6). `updated` is told after each refresh.
+    """
+
+    def __init__(
+        self, client: Client, max_age: int, create_topics: bool, updated: Callable[[], None] | None = None
+    ) -> None:
+        self.partitions: dict[str, int] = {}
+        """The number of partitions of each topic known."""
+        self.topics: Sequence[str] | None = ()
+        """The topics to ask for; None for all."""
+        self._client = client
+        self._max_age = max_age
+        self._create = create_topics
+        self._updated = updated
+        self._version = -1
+        self._timer: Event | None = None
+        self._update: Future | None = None
+        self._again = False
+
+    def set_topics(self, topics: Sequence[str] | None) -> None:
+        """Ask for other topics from now on; at once if there are new ones among them."""
+        new = topics is None or any(topic not in self.partitions for topic in topics)
+        self.topics = topics
+        if new:
+            self._again = self._update is not None
+            self.request_update()
+
+    def request_update(self) -> Future:
+        """Refresh now; the future is resolved when it is done. A refresh under way is shared."""
+        if self._update is None:
+            self._update = Future(self._client.kernel)
+            self._client.send(Metadata(self.topics, self._create), self._arrived)
+        return self._update
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._client.kernel.cancel(self._timer)
+            self._timer = None
+
+    def _arrived(self, reply: MetadataReply) -> None:
+        update, self._update = self._update, None
+        self.partitions = reply.partitions
+        self._version = reply.version
+        kernel = self._client.kernel
+        self.close()
+        self._timer = kernel.call_at(
+            kernel.now + self._max_age, self.request_update, process=self._client.process, renews=self._nothing_new
+        )
+        if self._again:
+            self._again = False
+            self.request_update()
+        if self._updated is not None:
+            self._updated()
+        if update is not None:
+            update.resolve()
+
+    def _nothing_new(self) -> bool:
+        """Whether a refresh would find what is known. Only the simulation can ask, to leap over idle time."""
+        return self._client.cluster.broker.version == self._version

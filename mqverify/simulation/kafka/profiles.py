@@ -1,0 +1,91 @@
+"""How client libraries differ where guarantees break: partitioner, keyless policy, who commits when, what close does.
+
+Source: reference/kafka.md §A.1, §A.4, §C.4 and §I.2.
+"""
+
+import random
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kafka.partitioner.default import murmur2
+
+from mqverify.simulation.kernel import MILLISECOND
+
+__all__ = ["PROFILES", "Keyless", "Profile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One client library's habits, as far as they differ from kafka-python's."""
+
+    name: str
+    hash_key: Callable[[bytes], int]
+    keyless: str
+    """`random` for every record, `batch`: sticky until a batch is full, `linger`: sticky for 10 ms."""
+    background_commit: bool = False
+    """Auto-commit by a timer, of the message being processed; else inside a later poll, of the poll before."""
+    close_commits_always: bool = False
+    """Leaving a `with` block by an exception commits as any close does."""
+    poll_returns_one: bool = False
+    producer: Mapping[str, object] = field(default_factory=dict)
+    consumer: Mapping[str, object] = field(default_factory=dict)
+
+
+def _murmur2(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("kafka-python", _murmur2, "random"),
+        Profile("java", _murmur2, "batch", close_commits_always=True, producer={"linger_ms": 5}),
+        Profile(
+            "librdkafka",
+            zlib.crc32,
+            "linger",
+            background_commit=True,
+            close_commits_always=True,
+            poll_returns_one=True,
+            producer={
+                "linger_ms": 5,
+                "batch_size": 1_000_000,
+                "enable_idempotence": False,
+                "max_in_flight_requests_per_connection": 1_000_000,
+            },
+            consumer={"isolation_level": "read_committed"},
+        ),
+    )
+}
+
+
+class Keyless:
+    """Chooses partitions for records without a key, for one producer."""
+
+    _STICKY_TIME = 10 * MILLISECOND  # librdkafka's sticky.partitioning.linger.ms
+
+    __slots__ = ("_dice", "_policy", "_since", "_sticky")
+
+    def __init__(self, policy: str, dice: random.Random) -> None:
+        self._policy = policy
+        self._dice = dice
+        self._sticky: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+
+    def choose(self, topic: str, partitions: int, now: int) -> int:
+        """The partition of the next record without a key."""
+        if self._policy == "random":
+            return int(self._dice.random() * partitions)
+        chosen = self._sticky.get(topic, -1)
+        stale = self._policy == "linger" and now - self._since.get(topic, now) > self._STICKY_TIME
+        if not 0 <= chosen < partitions or stale:
+            self._sticky[topic] = chosen = int(self._dice.random() * partitions)
+            self._since[topic] = now
+        return chosen
+
+    def batch_full(self, topic: str, partition: int, partitions: int) -> None:
+        """A batch of `partition` is full: a sticky producer goes on with another one (KIP-480)."""
+        if self._policy == "batch" and self._sticky.get(topic) == partition and partitions > 1:
+            step = 1 + int(self._dice.random() * (partitions - 1))
+            self._sticky[topic] = (partition + step) % partitions
