@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
-from kafka.errors import BrokerResponseError, KafkaConfigurationError, UnknownTopicOrPartitionError
+from kafka.errors import BrokerResponseError, KafkaConfigurationError
 
 from mqverify.simulation.kafka import protocol as api
 from mqverify.simulation.kafka.client import Client
@@ -46,7 +46,7 @@ class SimulatedAdminClient:
         raise_errors: bool = True,
         wait_for_metadata: bool = False,
     ) -> dict[str, Any]:
-        """Create topics given as names, as `{name: {num_partitions, replication_factor, configs}}` or as `NewTopic`s."""
+        """Create topics: names, `{name: {num_partitions, replication_factor, configs}}` or `NewTopic`s."""
         request = api.CreateTopics(_new_topics(new_topics), validate_only)
         results = self._client.ask(request)
         _raise_first(results, raise_errors)
@@ -157,6 +157,3 @@ def _raise_first(results: Mapping[str, tuple[Any, str]], raise_errors: bool) -> 
 
 def _result(name: str, error: type[BrokerResponseError] | None, message: str) -> dict[str, Any]:
     return {"name": name, "error_code": 0 if error is None else error.errno, "error_message": message or None}
-
-
-_ = UnknownTopicOrPartitionError

@@ -1,4 +1,4 @@
-"""The broker model: a state machine without I/O. Requests come in by `handle`, replies leave by the `reply` it is given.
+"""The broker model, a state machine without I/O: requests come in by `handle`, replies leave by `reply`.
 
 One broker that is controller, leader of every partition and coordinator of every group. It knows no kernel and no
 network: time is an argument, and what must happen later is asked of `Timers`.
@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from kafka import TopicPartition
 from kafka.errors import (
     IllegalGenerationError,
     InvalidConfigurationError,
@@ -190,7 +191,7 @@ class Broker:
     def _index(self, topic: Topic) -> None:
         self.version += 1
         for log in topic.partitions:
-            self.logs.setdefault(api.TopicPartition(topic.name, log.partition), log)
+            self.logs.setdefault(TopicPartition(topic.name, log.partition), log)
 
     def _create_partitions(self, request: api.CreatePartitions, token: Any, now: int) -> None:
         results: dict[str, tuple[api.Error, str]] = {}
@@ -215,7 +216,7 @@ class Broker:
             topic = self.topics.pop(name, None)
             results[name] = (UnknownTopicOrPartitionError, "") if topic is None else (None, "")
             for log in topic.partitions if topic else ():
-                del self.logs[api.TopicPartition(name, log.partition)]
+                del self.logs[TopicPartition(name, log.partition)]
                 self.fetches.wake(log, now)
             self.version += 1
             for group in self.groups.values():

@@ -58,6 +58,11 @@ class Connection:
         """Send a request; `then(reply)` is called in the client's process when the reply arrives."""
         self.up.send(self._cluster.receive, request, (self, then))
 
+    def end(self, failure: BaseException | None) -> None:
+        """The process ended, one way or the other."""
+        if not self.closed:
+            self.close()
+
     def close(self) -> None:
         """No reply arrives any more; what was sent still reaches the broker."""
         self.closed = True
@@ -85,7 +90,7 @@ class SimulatedKafka:
     def connect(self, process: Process, name: str) -> Connection:
         """A new connection of `process`; `name` names its dice. It closes when the process dies."""
         connection = Connection(self, process, name)
-        process.on_end.append(lambda _: connection.closed or connection.close())
+        process.on_end.append(connection.end)
         return connection
 
     def leader(self, group: str) -> str | None:

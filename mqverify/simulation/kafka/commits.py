@@ -37,6 +37,8 @@ _NOT_ACTIVE = (
     " assignment; it is likely that the consumer was kicked out of the group."
 )
 
+_commit_failed: Callable[..., BaseException] = CommitFailedError
+
 Offsets = dict[TopicPartition, OffsetAndMetadata]
 Then = Callable[[BaseException | None], Any]
 
@@ -213,7 +215,7 @@ class Commits:
         if self._subscription.by_group:
             if membership.state != "stable":
                 rebalancing = membership.state == "rebalancing"
-                then(RebalanceInProgressError(_REBALANCING) if rebalancing else CommitFailedError(_NOT_ACTIVE))
+                then(RebalanceInProgressError(_REBALANCING) if rebalancing else _commit_failed(_NOT_ACTIVE))
                 return
             member, generation = membership.member, membership.generation
         request = OffsetCommit(membership.group, member, generation, offsets)
@@ -236,11 +238,11 @@ class Commits:
         membership = self._membership
         if error is RebalanceInProgressError:
             membership.rejoin_needed = True
-            return CommitFailedError(error())
+            return _commit_failed(error())
         if error in (UnknownMemberIdError, IllegalGenerationError):
             if membership.generation == generation:
                 membership.reset(membership.member if error is IllegalGenerationError else UNKNOWN_MEMBER)
-            return CommitFailedError(error())
+            return _commit_failed(error())
         return error()
 
 

@@ -8,26 +8,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
+from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndTimestamp
 
-from mqverify.simulation.kafka.client import FOREVER, Client, ClientMetadata, nanoseconds
-from mqverify.simulation.kafka.commits import Commits
-from mqverify.simulation.kafka.fetcher import Fetcher
+from mqverify.simulation.kafka.client import FOREVER, Client, nanoseconds
 from mqverify.simulation.kafka.futures import ClientFuture
-from mqverify.simulation.kafka.membership import Membership, assigned_partitions
-from mqverify.simulation.kafka.protocol import FindCoordinator, ListOffsets, Metadata, MetadataReply
-from mqverify.simulation.kafka.subscription import EARLIEST, LATEST, Sorted, Subscription
-from mqverify.simulation.kernel import MICROSECOND, SECOND, Future
+from mqverify.simulation.kafka.polling import Polling
+from mqverify.simulation.kafka.protocol import ListOffsets, Metadata, MetadataReply
+from mqverify.simulation.kafka.subscription import EARLIEST, LATEST, Sorted
+from mqverify.simulation.kernel import Future
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.library import KafkaLibrary
 
 __all__ = ["SimulatedConsumer"]
-
-_EMPTY_POLL_COST = 50 * MICROSECOND  # so that a loop around `poll(0)` does not stand still in time
-_PATIENCE = 600 * SECOND
-"""A consumer with uncommitted positions that got nothing for so long is taken for idle all the same."""
 
 
 class SimulatedConsumer:
@@ -38,27 +32,16 @@ class SimulatedConsumer:
         self._library = library
         client = self._client = Client(library, "consumer")
         self._kernel = client.kernel
-        self._subscription = Subscription(self.config["auto_offset_reset"], client.dice)
-        self._metadata = ClientMetadata(
-            client,
-            nanoseconds(self.config["metadata_max_age_ms"]),
-            self.config["allow_auto_create_topics"],
-            self._metadata_updated,
-        )
-        self._fetcher = Fetcher(client, self._subscription, self._metadata, self.config)
-        self._grouped = self.config["group_id"] is not None
-        self._membership = Membership(client, self._subscription, self._metadata, self.config)
-        self._commits = Commits(self, client, self._subscription, self._membership, self.config)
-        self._coordinator_known = False
-        self._coordinator_lookup: Future | None = None
-        self._prepared = False
-        self._closed = False
+        polling = self._polling = Polling(self, client, self.config)
+        self._subscription = polling.subscription
+        self._metadata = polling.metadata
+        self._membership = polling.membership
+        self._commits = polling.commits
+        self._grouped = polling.grouped
         self._iterator: Iterator[Any] | None = None
         self._iterate_until = FOREVER
         self._backoff = nanoseconds(self.config["retry_backoff_ms"])
         self._most = 1 if library.profile.poll_returns_one else self.config["max_poll_records"]
-        self._vain_polls = 0
-        self._last_records = 0
         if topics:
             self.subscribe(list(topics))
 
@@ -76,179 +59,10 @@ class SimulatedConsumer:
             raise TypeError("max_records must be an integer")
         if max_records <= 0:
             raise ValueError("max_records must be positive")
-        if self._closed:
+        if self._polling.closed:
             raise IllegalStateError("KafkaConsumer is closed")
-        kernel, membership = self._kernel, self._membership
-        began = kernel.now
-        until = began + nanoseconds(timeout_ms)
-        membership.in_poll = True
-        try:
-            while True:
-                records = self._poll_once(until, min(max_records, self._most), update_offsets)
-                if records:
-                    self._vain_polls = 0
-                    self._last_records = kernel.now
-                    return records
-                if self._closed or kernel.now >= until:
-                    break
-        finally:
-            membership.in_poll = False
-            membership.last_poll = kernel.now
-        self._vain_polls += 1
-        if kernel.now == began:
-            kernel.sleep(_EMPTY_POLL_COST)
-        return {}
-
-    def _poll_once(self, until: int, max_records: int, update_offsets: bool) -> dict[TopicPartition, list[Any]]:
-        if self._grouped and not self._coordinate(until):
-            return {}
-        if not self._subscription.has_all_positions():
-            self._vain_polls = 0
-            self._refresh_positions(until)
-            self._fetcher.reset_if_needed()
-        wait_until = until
-        if self._grouped:
-            for due in (self._commits.next_deadline(), self._membership.next_heartbeat()):
-                if due is not None and due < wait_until:
-                    wait_until = due
-        records, nothing_to_await = self._fetcher.fetch(max_records, update_offsets, wait_until, self._idle)
-        if not records:
-            if until >= FOREVER:
-                self._vain_polls += 1
-            if nothing_to_await and self._kernel.now < wait_until:
-                self._kernel.sleep(min(wait_until - self._kernel.now, self._backoff), self._idle)
-        return records
-
-    def _idle(self) -> bool:
-        """Whether nothing would come of it if this wait took longer: only then may idle time be leapt over.
-
-        Not before two polls in vain, for the application acts on the first ones; not while a rebalance or a commit is
-        due, nor while positions are uncommitted that the application may commit by time.
-        """
-        if self._vain_polls < 2 or self._commits.pending() or not self._library.may_idle():
-            return False
-        if not self._grouped:
-            return True
-        if self._membership.need_rejoin():
-            return False
-        return not self._uncommitted() or self._kernel.now - self._last_records > _PATIENCE
-
-    def _uncommitted(self) -> bool:
-        return any(
-            state.position is not None and state.position.offset not in (state.settled, state.started)
-            for state in self._subscription.assignment.values()
-        )
-
-    # -- the group -------------------------------------------------------------------------------------------------
-
-    def _coordinate(self, until: int) -> bool:
-        """`ConsumerCoordinator.poll`: whether the consumer may go on to fetch."""
-        self._commits.run_callbacks()
-        if not self._coordinator_known and not self._find_coordinator(until):
-            return False
-        membership = self._membership
-        if self._subscription.by_group:
-            if membership.need_rejoin():
-                self._vain_polls = 0
-                if not self._join(until):
-                    return False
-            membership.last_poll = self._kernel.now
-        self._commits.maybe_auto()
-        return True
-
-    def _find_coordinator(self, until: int) -> bool:
-        lookup = self._coordinator_lookup
-        if lookup is None:
-            lookup = self._coordinator_lookup = Future(self._kernel)
-            self._client.send(FindCoordinator(self._membership.group), lookup.resolve)
-        self._coordinator_known = lookup.wait(None if until >= FOREVER else until - self._kernel.now)
-        return self._coordinator_known
-
-    def _join(self, until: int) -> bool:
-        membership = self._membership
-        while membership.need_rejoin():
-            if not membership.joining and not self._prepared:
-                self._prepare_join()
-                self._prepared = True
-            assignment = membership.join(until)
-            if assignment is None:
-                return False
-            self._prepared = False
-            self._complete_join(assignment)
-        return True
-
-    def _prepare_join(self) -> None:
-        """`_on_join_prepare`: lost partitions are dropped, owned ones are committed (auto-commit) and revoked."""
-        subscription, membership = self._subscription, self._membership
-        if membership.lost and subscription.assignment:
-            self._give_up_assignment("on_partitions_lost")
-            return
-        self._commits.auto_sync(None)
-        failure: BaseException | None = None
-        if subscription.listener is not None:
-            revoked = subscription.assigned()
-            subscription.mark_pending_revocation()
-            failure = self._tell_listener("on_partitions_revoked", revoked)
-        membership.prepare()
-        if failure is not None:
-            raise KafkaError("User rebalance callback throws an error") from failure
-
-    def _complete_join(self, assignment: Mapping[str, Any]) -> None:
-        """`_on_join_complete`."""
-        self._subscription.assign_from_subscribed(assigned_partitions(assignment))
-        self._commits.joined()
-        failure = self._tell_listener("on_partitions_assigned", self._subscription.assigned())
-        if failure is not None:
-            raise KafkaError("User rebalance callback throws an error") from failure
-
-    def _give_up_assignment(self, call: str) -> None:
-        subscription = self._subscription
-        given_up = subscription.assigned()
-        subscription.mark_pending_revocation()
-        failure = self._tell_listener(call, given_up)
-        subscription.assign_from_subscribed([])
-        self._membership.prepare()
-        if failure is not None:
-            raise KafkaError("User rebalance callback throws an error") from failure
-
-    def _tell_listener(self, call: str, partitions: Sorted) -> BaseException | None:
-        listener = self._subscription.listener
-        if listener is not None:
-            try:
-                getattr(listener, call)(partitions)
-            except Exception as error:  # noqa: BLE001  (raised again by the caller, after its cleanup)
-                return error
-        return None
-
-    def _refresh_positions(self, until: int) -> None:
-        """Start from the committed offsets; where there are none, by the reset policy."""
-        subscription = self._subscription
-        missing = subscription.missing_positions()
-        if missing and self._grouped:
-            left = FOREVER if until >= FOREVER else max(0, until - self._kernel.now)
-            try:
-                committed = self._commits.fetch(missing, left)
-            except KafkaTimeoutError:
-                return
-            for partition, offset in committed.items():
-                state = subscription.assignment.get(partition)
-                if state is not None and state.missing_position:
-                    state.seek(offset.offset)
-                    state.settled = offset.offset
-        subscription.reset_missing_positions()
-
-    def _metadata_updated(self) -> None:
-        subscription = self._subscription
-        if subscription.pattern is not None:
-            matching = sorted(topic for topic in self._metadata.partitions if subscription.pattern.match(topic))
-            if matching != subscription.topics:
-                subscription.change_topics(matching)
-        if subscription.by_group and not self._grouped:
-            # Without a group `subscribe` assigns all partitions (`_auto_assign_all_partitions`).
-            everything = {topic: range(self._metadata.partitions.get(topic, 0)) for topic in subscription.topics or ()}
-            partitions = assigned_partitions(everything)
-            if any(partition not in subscription.assignment for partition in partitions):
-                subscription.assign_from_subscribed(partitions)
+        until = self._kernel.now + nanoseconds(timeout_ms)
+        return self._polling.poll(until, min(max_records, self._most), update_offsets)
 
     # -- iterating -------------------------------------------------------------------------------------------------
 
@@ -256,7 +70,7 @@ class SimulatedConsumer:
         return self
 
     def __next__(self) -> Any:
-        if self._closed:
+        if self._polling.closed:
             raise StopIteration("KafkaConsumer closed")
         timeout = nanoseconds(self.config["consumer_timeout_ms"])
         self._iterate_until = FOREVER if timeout >= FOREVER else self._kernel.now + timeout
@@ -311,7 +125,7 @@ class SimulatedConsumer:
     def subscribe(self, topics: Sequence[str] = (), pattern: str | None = None, listener: Any = None) -> None:
         """Read topics, or those that match `pattern`, sharing them with the group."""
         self._subscription.subscribe(topics, pattern, listener)
-        self._vain_polls = 0
+        self._polling.stir()
         self._metadata.set_topics(None if pattern is not None else list(self._subscription.group_topics))
 
     def unsubscribe(self) -> None:
@@ -331,7 +145,7 @@ class SimulatedConsumer:
             return
         self._commits.auto_now()
         self._subscription.assign_from_user(partitions)
-        self._vain_polls = 0
+        self._polling.stir()
         self._metadata.set_topics(sorted({partition.topic for partition in partitions}))
 
     def assignment(self) -> Sorted:
@@ -362,12 +176,12 @@ class SimulatedConsumer:
         if partition not in self._subscription.assignment:
             raise IllegalStateError("Partition is not assigned")
         until = FOREVER if timeout_ms is None else self._kernel.now + nanoseconds(timeout_ms)
-        self._refresh_positions(until)
-        reset = self._fetcher.reset_if_needed()
+        self._polling.refresh_positions(until)
+        reset = self._polling.fetcher.reset_if_needed()
         while reset is not None and self._subscription.assignment[partition].position is None:
             if not reset.wait(None if until >= FOREVER else until - self._kernel.now):
                 break
-            reset = self._fetcher.reset_if_needed()
+            reset = self._polling.fetcher.reset_if_needed()
         position = self._subscription.assignment[partition].position
         return None if position is None else int(position.offset)
 
@@ -462,7 +276,7 @@ class SimulatedConsumer:
         )
 
     def bootstrap_connected(self) -> bool:
-        return not self._closed
+        return not self._polling.closed
 
     def metrics(self, raw: bool = False) -> dict[str, Any]:
         """Nothing is measured here."""
@@ -479,9 +293,9 @@ class SimulatedConsumer:
 
     def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None:
         """Commit (auto-commit), give up the partitions, leave the group."""
-        if self._closed:
+        if self._polling.closed:
             return
-        self._closed = True
+        self._polling.closed = True
         timeout = nanoseconds(self.config["request_timeout_ms"] if timeout_ms is None else timeout_ms)
         try:
             if self._grouped:
@@ -490,7 +304,7 @@ class SimulatedConsumer:
                     self._commits.auto_sync(timeout)
                 if self._subscription.by_group and self._subscription.assignment:
                     lost = self._membership.lost
-                    self._give_up_assignment("on_partitions_lost" if lost else "on_partitions_revoked")
+                    self._polling.give_up_assignment("on_partitions_lost" if lost else "on_partitions_revoked")
         finally:
             self._leave(timeout)
 

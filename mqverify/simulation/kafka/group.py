@@ -19,6 +19,7 @@ from kafka.errors import (
     UnknownMemberIdError,
 )
 
+from mqverify.simulation.kafka.member import Member, new_member_id
 from mqverify.simulation.kafka.protocol import (
     UNKNOWN_MEMBER,
     Error,
@@ -34,39 +35,13 @@ from mqverify.simulation.kafka.protocol import (
 from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import SECOND
 
-__all__ = ["Group", "Member", "State"]
+__all__ = ["Group", "State"]
 
 State = Literal["Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"]
 
 _NEW_MEMBER_JOIN_TIMEOUT = 300 * SECOND  # `group.coordinator` constant CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS
 
 Reply = Callable[[Any, Any], None]
-
-
-class Member:
-    """One member as the coordinator knows it."""
-
-    __slots__ = (
-        "alive", "assignment", "awaiting_join", "awaiting_sync", "client", "id", "instance", "is_new", "protocols",
-        "rebalance_timeout", "session_timeout", "watchdog",
-    )  # fmt: skip
-
-    def __init__(self, identity: str, request: JoinGroup) -> None:
-        self.id = identity
-        self.client = request.client
-        self.instance = request.instance
-        self.session_timeout = request.session_timeout
-        self.rebalance_timeout = request.rebalance_timeout
-        self.protocols = request.protocols
-        self.alive = request.alive
-        self.assignment: Any = None
-        self.awaiting_join: Any = None
-        self.awaiting_sync: Any = None
-        self.is_new = True
-        self.watchdog: Any = None
-
-    def metadata(self, protocol: str) -> Any:
-        return next(metadata for name, metadata in self.protocols if name == protocol)
 
 
 class Group:
@@ -111,7 +86,7 @@ class Group:
             self._reply(token, JoinReply(error, request.member))
         elif request.member == UNKNOWN_MEMBER:
             # KIP-394: a dynamic member is given an id first and asks again with it.
-            identity = f"{request.client}-{_uuid(self._dice)}"
+            identity = new_member_id(request.client, self._dice)
             self._pending[identity] = self._timers.at(now + request.session_timeout, self._drop_pending, identity)
             self._reply(token, JoinReply(MemberIdRequiredError, identity))
         elif request.member in self._pending:
@@ -167,8 +142,8 @@ class Group:
     def validate_commit(self, request: OffsetCommit, now: int) -> Error:
         """Whether a commit is accepted: exactly `ClassicGroup.validateOffsetCommit` (reference §C.1).
 
-        PreparingRebalance and Stable accept, which is how the last commit before a rebalance works. That the member owns
-        the partition is *not* checked. A member's commit is a sign of life as a heartbeat is.
+        PreparingRebalance and Stable accept, which is how the last commit before a rebalance works. Whether the member
+        owns the partition is *not* checked. A member's commit is a sign of life as a heartbeat is.
         """
         if self.state == "Dead":
             return CoordinatorNotAvailableError
@@ -374,7 +349,7 @@ class Group:
         return None
 
     def _touch(self, member: Member, now: int) -> None:
-        """A sign of life: the session begins anew. While the member is sure to give the next one, nothing can change."""
+        """A sign of life: the session begins anew. It only renews while the member is sure to give the next one."""
         if member.watchdog is None:
             member.watchdog = self._timers.at(now + member.session_timeout, self._expire, member, renews=member.alive)
         else:
@@ -399,8 +374,3 @@ class Group:
         if self._barrier is not None:
             self._timers.cancel(self._barrier)
             self._barrier = None
-
-
-def _uuid(dice: random.Random) -> str:
-    text = f"{dice.getrandbits(128):032x}"
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

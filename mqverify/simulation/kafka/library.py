@@ -25,8 +25,8 @@ def _always() -> bool:
 class KafkaLibrary:
     """What `import kafka` gives an application, bound to one process of a simulated world.
 
-    `may_idle` is for the world: while it answers False, a consumer that polls in vain is not taken for idle, so its polls
-    return at their time even where nothing but renewals is left to happen.
+    `may_idle` is for the world: while it answers False, a consumer that polls in vain is not taken for idle, so its
+    polls return at their time even where nothing but renewals is left to happen.
     """
 
     TopicPartition = kafka.TopicPartition

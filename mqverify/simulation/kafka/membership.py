@@ -14,7 +14,6 @@ from kafka.coordinator.assignors.abstract import RebalanceProtocol
 from kafka.errors import (
     IllegalGenerationError,
     KafkaConfigurationError,
-    KafkaError,
     RebalanceInProgressError,
     RetriableError,
     UnknownMemberIdError,
@@ -36,7 +35,7 @@ from mqverify.simulation.kafka.protocol import (
 from mqverify.simulation.kafka.subscription import Subscription
 from mqverify.simulation.kernel import Event, Future
 
-__all__ = ["Membership"]
+__all__ = ["Membership", "assigned_partitions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class _Candidate:
     metadata: _Topics
 
 
-class _UnjoinedGroup(RetriableError):  # type: ignore[misc]
+class _UnjoinedGroup(RetriableError):
     pass
 
 
@@ -333,6 +332,3 @@ def _assignors(config: Mapping[str, Any]) -> dict[str, Any]:
 def assigned_partitions(assignment: Mapping[str, Any]) -> list[TopicPartition]:
     """TopicPartitions of what a SyncGroup brought."""
     return [TopicPartition(topic, number) for topic, numbers in assignment.items() for number in numbers]
-
-
-_ = KafkaError

@@ -30,6 +30,8 @@ _BATCH_OVERHEAD = 61  # the header of a record batch, format v2
 _RECORD_OVERHEAD = 8  # length, attributes, deltas of time and offset, lengths of key and value, number of headers
 _BYTES = (bytes, bytearray, memoryview, type(None))
 
+_require_name: Any = ensure_valid_topic_name
+
 
 class SimulatedProducer:
     """Sends records. `send` returns at once with a future and costs the caller no virtual time."""
@@ -147,7 +149,7 @@ class SimulatedProducer:
     # -- partitions ------------------------------------------------------------------------------------------------
 
     def _wait_on_metadata(self, topic: str) -> None:
-        ensure_valid_topic_name(topic)
+        _require_name(topic)
         deadline = self._kernel.now + nanoseconds(self.config["max_block_ms"])
         if topic not in self._topics:
             self._topics.append(topic)

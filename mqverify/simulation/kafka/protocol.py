@@ -1,7 +1,7 @@
 """Requests to the broker model and its replies, as light objects.
 
-One class an API, with the fields that matter; an `error` is the class of kafka-python that stands for Kafka's error code,
-or None. A reply of one value is that value.
+One class an API, with the fields that matter; an `error` is the class of kafka-python that stands for Kafka's error
+code, or None. A reply of one value is that value.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class Timers(Protocol):
     """How a state machine asks to be called later; the machine itself has no clock and no kernel."""
 
     def at(self, time: int, call: Callable[..., Any], *arguments: Any, renews: Callable[[], bool] | None = None) -> Any:
-        """Call `call(*arguments, now)` at `time`; `renews` says whether that would only renew what is (see the kernel)."""
+        """Call `call(*arguments, now)` at `time`; `renews` says whether that would only renew (see the kernel)."""
 
     def cancel(self, timer: Any) -> None: ...
 
