@@ -8,27 +8,17 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from mqverify import units
-from mqverify.spec.expectations import expectations_schema, read_expectations
+from mqverify.spec.composites import List
+from mqverify.spec.expectations import read_expectations
 from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.model import BackendSection, Expectation
 from mqverify.spec.nodes import Entry, Mapping, Node, Scalar, describe
 from mqverify.spec.quantities import DURATION, SIZE
 from mqverify.spec.registry import Registry, Setting, System, settings_of
-from mqverify.spec.shapes import (
-    INVALID,
-    NAME_PATTERN,
-    Choice,
-    Flag,
-    JsonSchema,
-    List,
-    Name,
-    Number,
-    Shape,
-    Whole,
-    describe_safely,
-)
+from mqverify.spec.shapes import INVALID, NAME_PATTERN, Choice, Flag, JsonSchema, Name, Number, Shape, Whole
+from mqverify.spec.texts import quoted
 
-__all__ = ["SettingShape", "backends_schema", "read_backends"]
+__all__ = ["SettingShape", "backends_schema", "read_backends", "section_schema", "show_value"]
 
 _OWN_KEYS: Final = ("system", "expect")
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,24})")
@@ -52,7 +42,7 @@ class SettingShape:
         if isinstance(node, Scalar) and not node.bad and not node.null:
             if setting.none is not None and node.text == setting.none:
                 return None
-            if node.text in setting.also:
+            if node.text in setting.also or (setting.pattern and re.fullmatch(setting.pattern, node.text)):
                 return node.text
             if setting.none == "unlimited" and node.text == "-1":
                 issues.error(
@@ -111,9 +101,9 @@ class SettingShape:
             case "flag":
                 return Flag()
             case "choice":
-                return Choice(tuple(setting.words), f"value of '{self.name}'")
+                return Choice(tuple(setting.words), of=self.name)
             case "choices":
-                return List(Choice(tuple(setting.words), f"value of '{self.name}'"), single=True, least=1)
+                return List(Choice(tuple(setting.words), of=self.name), single=True, least=1)
 
     def schema(self) -> JsonSchema:
         setting = self.setting
@@ -122,7 +112,10 @@ class SettingShape:
             bounds = {"minimum": setting.least, "maximum": setting.most}
             made = {"type": "integer"} | {key: bound for key, bound in bounds.items() if bound is not None}
         words = [*([setting.none] if setting.none else []), *setting.also]
-        return {"anyOf": [made, {"enum": words}]} if words else made
+        others: list[JsonSchema] = [{"enum": words}] if words else []
+        if setting.pattern:
+            others.append({"type": "string", "pattern": f"^{setting.pattern}$"})
+        return {"anyOf": [made, *others]} if others else made
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ class _NativeShape:
         setting = self.setting
         by_native = {str(native): native for native in setting.words.values()} | dict(setting.words)
         if not isinstance(node, Scalar) or setting.kind == "choice":
-            chosen = Choice(tuple(by_native), f"value of '{setting.native}'")
+            chosen = Choice(tuple(by_native), of=setting.native or self.name)
             if setting.kind == "choice":
                 value = chosen.read(node, issues)
                 return value if value is INVALID else by_native[value]
@@ -258,7 +251,7 @@ def _system(label: Scalar, node: Mapping, registry: Registry, issues: Issues) ->
             advice = f"write 'system: {meant or next(iter(systems))}' below it; the systems are " + ", ".join(systems)
             if meant:
                 advice = f"did you mean '{meant}'? Else " + advice
-            issues.error("MQ301", f"what system is {describe_safely(label.text)}?", label, advice)
+            issues.error("MQ301", f"what system is {quoted(label.text)}?", label, advice)
         return by_label
     name = Choice(tuple(systems), "system").read(entry.value, issues)
     if name is INVALID:
@@ -318,7 +311,7 @@ def _unknown_setting(
     else:
         meant = did_you_mean(text, [*settings, *_OWN_KEYS, *natives])
         advice = f"did you mean '{meant}'?" if meant else f"'mqverify explain {system.name}' lists its settings"
-    issues.error("MQ302", f"unknown setting {describe_safely(text)} of {system.title}", key, advice)
+    issues.error("MQ302", f"unknown setting {quoted(text)} of {system.title}", key, advice)
 
 
 def _settings(system: System, given: _Given, label: Scalar, issues: Issues) -> Any:
@@ -340,28 +333,35 @@ def _settings(system: System, given: _Given, label: Scalar, issues: Issues) -> A
 
 
 def backends_schema(registry: Registry) -> JsonSchema:
-    """A section is one of the systems, told apart by its label or by `system`."""
-    definitions = {name: _section_schema(system, registry) for name, system in registry.systems.items()}
+    """A section is one of the systems, told apart by its label or by `system`; the systems are definitions."""
     named = {}
+    choices: list[JsonSchema] = []
     for name, system in registry.systems.items():
-        section = definitions[name]
-        named[name] = {"description": system.title, "anyOf": [{"type": "null"}, section]}
-    labelled = [section | {"required": ["system"]} for section in definitions.values()]
+        section = {"$ref": f"#/$defs/{name}"}
+        named[name] = {"description": system.title, "if": {"type": "null"}, "else": section}
+        choices.append({"if": {"properties": {"system": {"const": name}}}, "then": section})
+    labelled: JsonSchema = {
+        "type": "object",
+        "properties": {"system": {"enum": list(registry.systems)}},
+        "required": ["system"],
+        "allOf": choices,
+    }
     return {
         "type": "object",
         "propertyNames": {"pattern": NAME_PATTERN},
         "properties": named,
-        "additionalProperties": {"anyOf": labelled},
+        "additionalProperties": labelled,
         "minProperties": 1,
     }
 
 
-def _section_schema(system: System, registry: Registry) -> JsonSchema:
+def section_schema(system: System) -> JsonSchema:
+    """The settings of one system in both spellings; expectations are another definition."""
     properties: dict[str, Any] = {
         "system": {"const": system.name, "description": "what this backend is, where the label does not say it"},
         "expect": {
             "description": "what is expected of this backend, over the spec's expectations",
-            **expectations_schema(registry.guarantees),
+            "$ref": "#/$defs/expectations",
         },
     }
     for name, setting in settings_of(system.model).items():

@@ -7,6 +7,7 @@ from mqverify.spec.fault_lines import FaultLine
 from mqverify.spec.issues import Issues
 from mqverify.spec.model import BackendSection, Settle, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node
+from mqverify.spec.quantities import DURATION
 from mqverify.spec.registry import Registry
 from mqverify.units import format_duration
 
@@ -141,8 +142,6 @@ def _check_recovery(
         within = written.value.get("within") if written and isinstance(written.value, Mapping) else None
         if within is None or takeover is None or within.value.bad:
             continue
-        from mqverify.spec.quantities import DURATION
-
         given = DURATION.read(within.value, Issues(issues.file))
         if isinstance(given, int) and given <= takeover:
             issues.warn(

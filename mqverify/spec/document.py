@@ -2,15 +2,16 @@
 
 from typing import Any, Final
 
-from mqverify.spec.backend_sections import backends_schema, read_backends
+from mqverify.spec.backend_sections import backends_schema, read_backends, section_schema
 from mqverify.spec.checks import check_spec
+from mqverify.spec.composites import List, unknown_key
 from mqverify.spec.expectations import expectations_schema, read_expectations
 from mqverify.spec.fault_lines import FaultLine, fault_schema, read_fault
 from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.model import BackendSection, Expectation, Spec, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node, Sequence, describe
 from mqverify.spec.registry import Registry
-from mqverify.spec.shapes import JsonSchema, Line, List, Text, Whole, unknown_key
+from mqverify.spec.shapes import JsonSchema, Line, Text, Whole
 from mqverify.spec.supported import unsupported_words
 from mqverify.spec.targets import Crew
 from mqverify.spec.workload_words import WORKLOAD, read_workload
@@ -59,8 +60,8 @@ def read_document(root: Mapping, file: str, text: str, registry: Registry, issue
         )
         if name in entries
     }
-    workload = read_workload(entries["workload"].value, issues) if "workload" in entries else None
-    lines = _faults(entries.get("faults"), workload, registry, issues)
+    workload, crew = read_workload(entries["workload"].value, issues) if "workload" in entries else (None, None)
+    lines = _faults(entries.get("faults"), crew, registry, issues)
     expect: dict[str, Expectation] = {}
     if "expect" in entries:
         expect = read_expectations(entries["expect"].value, registry.guarantees, issues)
@@ -119,17 +120,13 @@ def _some_backend_expects(node: Node) -> bool:
     )
 
 
-def _faults(entry: Entry | None, workload: Workload | None, registry: Registry, issues: Issues) -> list[FaultLine]:
+def _faults(entry: Entry | None, crew: Crew | None, registry: Registry, issues: Issues) -> list[FaultLine]:
     if entry is None or entry.value.bad:
         return []
     node = entry.value
     if not isinstance(node, Sequence):
         issues.error("MQ202", f"expected a list of faults, found {describe(node)}", node, "begin each with '-'")
         return []
-    crew = None
-    if workload is not None:
-        groups = {name: group.consumers or workload.consumers for name, group in workload.groups.items()}
-        crew = Crew(workload.producers, groups)
     if len(node.items) > 1_000:
         issues.error("MQ206", f"{len(node.items)} faults", node, "at most 1000 are possible")
         return []
@@ -148,11 +145,13 @@ def document_schema(registry: Registry) -> JsonSchema:
         "workload": WORKLOAD.schema(),
         "backends": backends_schema(registry),
         "faults": {"type": "array", "items": fault_schema(registry.fault_kinds), "maxItems": 1_000},
-        "expect": expectations_schema(registry.guarantees),
+        "expect": {"$ref": "#/$defs/expectations"},
     }
+    definitions = {name: section_schema(system) for name, system in registry.systems.items()}
     return {
         "type": "object",
         "properties": {name: {"description": about, **shapes[name]} for name, about in TOP.items()},
         "required": ["spec", "workload", "backends"],
         "additionalProperties": False,
+        "$defs": {"expectations": expectations_schema(registry.guarantees), **definitions},
     }

@@ -8,7 +8,8 @@ from mqverify.spec.model import Expectation
 from mqverify.spec.nodes import Entry, Mapping, Node, Scalar, describe
 from mqverify.spec.quantities import DURATION, SHARE
 from mqverify.spec.registry import Guarantee, Parameter
-from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Line, Number, Shape, Whole, describe_safely
+from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Line, Number, Shape, Whole
+from mqverify.spec.texts import quoted
 
 __all__ = ["expectations_schema", "read_expectations"]
 
@@ -65,7 +66,7 @@ def _unknown(key: Scalar, guarantees: Names[str, Guarantee], issues: Issues) -> 
     by_code = {guarantee.code: guarantee.name for guarantee in guarantees.values()}
     meant = by_code.get(key.text.upper()) or did_you_mean(key.text, guarantees)
     advice = f"did you mean '{meant}'?" if meant else "'mqverify list' shows the guarantees there are"
-    issues.error("MQ220", f"unknown guarantee {describe_safely(key.text)}", key, advice)
+    issues.error("MQ220", f"unknown guarantee {quoted(key.text)}", key, advice)
 
 
 def _expectation(node: Node, guarantee: Guarantee, key: Scalar, issues: Issues) -> Expectation | None:
@@ -135,14 +136,14 @@ def _unknown_parameter(entry: Entry, guarantee: Guarantee, known: Names[str, Any
     key = entry.key
     if " " in key.text and isinstance(entry.value, Scalar) and entry.value.null:
         advice = "a comma ends a text inside { }: put the whole reason in quotes"
-        issues.error("MQ221", f"{describe_safely(key.text)} stands alone", key, advice)
+        issues.error("MQ221", f"{quoted(key.text)} stands alone", key, advice)
         return
     if key.text == "held":
         issues.error("MQ221", "'held' needs no key", key, f"write {guarantee.name}: held, or its parameters alone")
         return
     meant = did_you_mean(key.text, [*known, "violated", "unsupported"])
     advice = f"did you mean '{meant}'?" if meant else _how(guarantee)
-    issues.error("MQ221", f"'{guarantee.name}' has no parameter {describe_safely(key.text)}", key, advice)
+    issues.error("MQ221", f"'{guarantee.name}' has no parameter {quoted(key.text)}", key, advice)
 
 
 def _how(guarantee: Guarantee) -> str:

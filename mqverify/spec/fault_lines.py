@@ -5,27 +5,15 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mqverify.spec.composites import List, OneOf, Record, Word, unknown_key
 from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.model import Fault, When
 from mqverify.spec.nodes import Mapping, Node, Scalar, describe
 from mqverify.spec.quantities import DURATION_RANGE, SIGNED_DURATION, CountOrShare, Never
 from mqverify.spec.registry import FaultKind
-from mqverify.spec.shapes import (
-    INVALID,
-    Choice,
-    Flag,
-    JsonSchema,
-    List,
-    Name,
-    OneOf,
-    Record,
-    Shape,
-    Whole,
-    Word,
-    describe_safely,
-    unknown_key,
-)
+from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Name, Shape, Whole
 from mqverify.spec.targets import Crew, Target, TargetShape, place_target
+from mqverify.spec.texts import quoted
 
 __all__ = ["POINTS", "FaultLine", "fault_schema", "read_fault"]
 
@@ -221,7 +209,7 @@ def _kind_of(node: Mapping, kinds: Names[str, FaultKind], issues: Issues) -> Fau
         return None
     meant = did_you_mean(strange.text, kinds)
     advice = f"did you mean '{meant}'?" if meant else "the kinds are " + ", ".join(kinds)
-    issues.error("MQ210", f"unknown fault {describe_safely(strange.text)}", strange, advice)
+    issues.error("MQ210", f"unknown fault {quoted(strange.text)}", strange, advice)
     return None
 
 
@@ -268,7 +256,7 @@ def _place(
     if group is not None and group not in crew.groups:
         meant = did_you_mean(group, crew.groups)
         advice = f"did you mean '{meant}'?" if meant else "the groups are " + ", ".join(crew.groups)
-        issues.error("MQ211", f"there is no group {describe_safely(group)}", places["group"], advice)
+        issues.error("MQ211", f"there is no group {quoted(group)}", places["group"], advice)
         return None
     names = []
     for target in targets:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mqverify.spec.diagnostics import Diagnostic
 from mqverify.spec.nodes import Mark, Node
+from mqverify.spec.texts import visible
 
 __all__ = ["Issues", "did_you_mean", "split_lines"]
 
@@ -57,4 +58,14 @@ class Issues:
     def _diagnostic(self, code: str, message: str, at: Node | Mark, text: str | None, severity: str) -> Diagnostic:
         mark = at if isinstance(at, Mark) else at.mark
         source = self.lines[mark.line - 1] if 0 < mark.line <= len(self.lines) else ""
-        return Diagnostic(code, message, self.file, mark.line, mark.column, mark.width, source, text, severity)
+        return Diagnostic(
+            code,
+            visible(message),
+            self.file,
+            mark.line,
+            mark.column,
+            mark.width,
+            source,
+            visible(text) if text is not None else None,
+            severity,
+        )

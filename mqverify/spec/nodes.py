@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from mqverify.spec.texts import quoted
+
 __all__ = ["Entry", "Mapping", "Mark", "Node", "Scalar", "Sequence", "describe"]
 
 
@@ -64,4 +66,4 @@ def describe(node: Node) -> str:
         return "a list"
     if node.null:
         return "nothing"
-    return f"'{node.text if len(node.text) <= 40 else node.text[:39] + '…'}'"
+    return quoted(node.text)

@@ -14,6 +14,7 @@ import yaml
 
 from mqverify.spec.issues import Issues, split_lines
 from mqverify.spec.nodes import Entry, Mapping, Mark, Node, Scalar, Sequence
+from mqverify.spec.texts import quoted
 
 __all__ = ["DEEPEST", "MOST_ALIASES", "MOST_NODES", "read_yaml"]
 
@@ -141,7 +142,7 @@ class _Builder:
         if getattr(event, "tag", None) is not None:
             self._issues.error(
                 "MQ008",
-                f"the tag '{_short(event.tag)}' is not allowed",
+                f"the tag {quoted(event.tag)} is not allowed",
                 _mark(event),
                 "a spec is plain data: remove the tag",
             )
@@ -155,10 +156,10 @@ class _Builder:
         if self._aliases > MOST_ALIASES:
             self._refuse("MQ007", f"more than {MOST_ALIASES} aliases", event, "write out what is meant")
         if event.anchor not in self._anchors:
-            self._refuse("MQ007", f"the alias '*{_short(event.anchor)}' has no anchor", event, None)
+            self._refuse("MQ007", f"the alias {quoted('*' + event.anchor)} has no anchor", event, None)
         node, size = self._anchors[event.anchor]
         if node is None:
-            self._refuse("MQ007", f"the alias '*{_short(event.anchor)}' contains itself", event, None)
+            self._refuse("MQ007", f"the alias {quoted('*' + event.anchor)} contains itself", event, None)
         self._count(event, size)
         assert node is not None
         return node
@@ -179,7 +180,7 @@ class _Builder:
         trap = _trap(scalar) if scalar.plain else None
         if trap:
             what, advice = trap
-            self._issues.error("MQ011", f"'{_short(scalar.text)}' is {what} to YAML 1.1", scalar, advice)
+            self._issues.error("MQ011", f"{quoted(scalar.text)} is {what} to YAML 1.1", scalar, advice)
         return scalar
 
     def _sequence(self, event: Any, depth: int) -> Sequence:
@@ -216,7 +217,7 @@ class _Builder:
             first = seen[key.text]
             self._issues.error(
                 "MQ009",
-                f"the key '{_short(key.text)}' is there twice",
+                f"the key {quoted(key.text)} is there twice",
                 key,
                 f"the first is in line {first.line}, column {first.column}: YAML would drop one of them silently",
             )
@@ -232,10 +233,6 @@ def _mark(event: Any) -> Mark:
     if isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)) and start.line == end.line:
         width = max(1, end.column - start.column)
     return Mark(start.line + 1, start.column + 1, width)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _trap(scalar: Scalar) -> tuple[str, str] | None:

@@ -70,6 +70,8 @@ class Setting:
     """Of a choice: the words of a spec and what the system calls them."""
     also: tuple[str, ...] = ()
     """Words that stand beside a count: `per_key`."""
+    pattern: str = ""
+    """Further texts that a choice takes, as a regular expression: `per_key % 16`."""
     least: int | None = None
     most: int | None = None
     none: str | None = None

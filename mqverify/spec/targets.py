@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.nodes import Node, Scalar, describe
-from mqverify.spec.shapes import INVALID, JsonSchema, describe_safely
+from mqverify.spec.shapes import INVALID, JsonSchema
+from mqverify.spec.texts import quoted
 
 __all__ = ["Crew", "Target", "TargetShape", "place_target"]
 
@@ -75,7 +76,7 @@ class TargetShape:
         if role is None or (slash and (not group or role not in _CONSUMER_ROLES)):
             meant = did_you_mean(rest if slash else node.text, examples)
             advice = f"did you mean '{meant}'?" if meant else "it is one of " + ", ".join(examples)
-            issues.error("MQ211", f"unknown target {describe_safely(node.text)}", node, advice)
+            issues.error("MQ211", f"unknown target {quoted(node.text)}", node, advice)
             return INVALID
         if role not in self.roles:
             issues.error("MQ211", f"'{self.fault}' cannot hit '{node.text}'", node, "it can hit " + ", ".join(examples))
@@ -124,7 +125,7 @@ def place_target(target: Target, group: str | None, crew: Crew, issues: Issues) 
     if name not in crew.groups:
         meant = did_you_mean(name, crew.groups)
         advice = f"did you mean '{meant}'?" if meant else "the groups are " + ", ".join(crew.groups)
-        issues.error("MQ211", f"there is no group {describe_safely(name)}", target.node, advice)
+        issues.error("MQ211", f"there is no group {quoted(name)}", target.node, advice)
         return None
     if target.number is None:
         return target.text, name

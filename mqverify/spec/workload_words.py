@@ -7,23 +7,13 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from mqverify.spec.composites import OneOf, Record, Word
 from mqverify.spec.issues import Issues
 from mqverify.spec.model import Group, Handler, Keys, Settle, Workload
 from mqverify.spec.nodes import Mapping, Node, Sequence, describe
 from mqverify.spec.quantities import DURATION_RANGE, ONE_IN, RATE, SIZE, EveryTimeOrCount
-from mqverify.spec.shapes import (
-    INVALID,
-    NAME_PATTERN,
-    Choice,
-    JsonSchema,
-    Name,
-    OneOf,
-    Quantity,
-    Record,
-    Shape,
-    Whole,
-    Word,
-)
+from mqverify.spec.shapes import INVALID, NAME_PATTERN, Choice, JsonSchema, Name, Quantity, Shape, Whole
+from mqverify.spec.targets import Crew
 from mqverify.units import UnitError, parse_share
 
 __all__ = ["WORKLOAD", "Made", "read_workload"]
@@ -256,12 +246,23 @@ WORKLOAD: Final = Record(
 )
 
 
-def read_workload(node: Node, issues: Issues) -> Workload | None:
-    """The workload; None if there is a mistake in it."""
+def read_workload(node: Node, issues: Issues) -> tuple[Workload | None, Crew | None]:
+    """The workload, None if there is a mistake in it; and who there is for faults to hit, as far as that is said."""
     values = WORKLOAD.read(node, issues)
-    if values is INVALID or any(value is INVALID for value in values.values()) or "messages" not in values:
+    if values is INVALID:
+        return None, None
+    crew = _crew(values)
+    if any(value is INVALID for value in values.values()) or "messages" not in values:
+        return None, crew
+    return _build(Workload, values, node, issues), crew
+
+
+def _crew(values: Names[str, Any]) -> Crew | None:
+    producers, consumers = values.get("producers", 1), values.get("consumers", 1)
+    groups = values.get("groups", {"group": Group()})
+    if INVALID in (producers, consumers) or groups is INVALID:
         return None
-    return _build(Workload, values, node, issues)
+    return Crew(producers, {name: group.consumers or consumers for name, group in groups.items()})
 
 
 def _build(model: type[_M], values: Names[str, Any], node: Node, issues: Issues) -> _M | None:
