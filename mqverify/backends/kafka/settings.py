@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mqverify.backends.kafka.native import Part, native_value, with_classes
 from mqverify.backends.kafka.setting_tables import (
     BROKER,
     CLIENT,
@@ -24,12 +25,11 @@ from mqverify.backends.kafka.setting_tables import (
     flag,
     size,
 )
-from mqverify.spec.registry import Setting, settings_of
+from mqverify.spec.registry import settings_of
 from mqverify.units import DAY, MILLISECOND, MINUTE, SECOND
 
 __all__ = ["KafkaSettings", "Part"]
 
-Part = Literal["topic", "producer", "consumer", "broker"]
 Assignor = Literal["range", "roundrobin", "sticky", "cooperative-sticky"]
 
 
@@ -109,7 +109,7 @@ class KafkaSettings(BaseModel):
     ] = 1024 * 1024 * 1024
     internal_segment_bytes: Annotated[
         int | None,
-        size(TOPIC, "internal.segment.bytes", "segments smaller than Kafka 4 allows, for tests", none="unset", least=1),
+        size(TOPIC, "internal.segment.bytes", "segments smaller than Kafka allows, for tests", none="unset", least=14),
     ] = None
     segment: Annotated[
         int,
@@ -155,15 +155,6 @@ class KafkaSettings(BaseModel):
     max_message_bytes: Annotated[
         int, size(TOPIC, "max.message.bytes", "the largest batch of records that the topic takes", least=0)
     ] = 1048588
-    unclean_leader_election_enable: Annotated[
-        bool,
-        flag(
-            TOPIC,
-            "unclean.leader.election.enable",
-            "whether a replica that lags may become leader",
-            breaks="acknowledged records are lost when it does",
-        ),
-    ] = False
 
     # producer
     acks: Annotated[
@@ -370,6 +361,15 @@ class KafkaSettings(BaseModel):
     log_initial_task_delay: Annotated[
         int, duration(BROKER, "log.initial.task.delay.ms", "how long after its start a broker looks first", least=0)
     ] = 30 * SECOND
+    unclean_leader_election_enable: Annotated[
+        bool,
+        flag(
+            BROKER,
+            "unclean.leader.election.enable",
+            "whether a replica that lags may become leader",
+            breaks="acknowledged records are lost when it does",
+        ),
+    ] = False
     group_initial_rebalance_delay: Annotated[
         int,
         duration(BROKER, "group.initial.rebalance.delay.ms", "how long a new group waits for more members", least=0),
@@ -387,14 +387,16 @@ class KafkaSettings(BaseModel):
         """Whether the producer is idempotent in effect: kafka-python drops it where other settings forbid it."""
         if "enable_idempotence" in self.model_fields_set:
             return self.enable_idempotence
+        if self.client == "librdkafka":
+            return False
         return self.acks == "all" and self.retries != 0 and self.max_in_flight_requests_per_connection <= 5
 
     def native(self, part: Part, *, defaults: bool = False) -> dict[str, Any]:
         """The settings of one part under native names and in native units, for handing to Kafka.
 
-        Topics and brokers have dotted names (`retention.ms`), clients those of kafka-python (`session_timeout_ms`).
-        Only what the spec sets, since kafka-python treats what is set and what is its default differently; everything
-        with `defaults`.
+        Topics and brokers have dotted names (`retention.ms`), clients those of kafka-python (`session_timeout_ms`) and
+        its classes where it wants classes. Only what the spec sets is there, since kafka-python tells what is set from
+        what is its default. With `defaults` all of them are, for reports: classes by their names.
         """
         found = {}
         for name, setting in settings_of(type(self)).items():
@@ -406,17 +408,5 @@ class KafkaSettings(BaseModel):
             native = setting.native or name
             if part in {"producer", "consumer"}:
                 native = native.replace(".", "_")
-            found[native] = _native(value, setting, part)
-        return found
-
-
-def _native(value: Any, setting: Setting, part: Part) -> Any:
-    if value is None:
-        return float("inf") if part == "producer" else -1
-    if setting.kind == "duration":
-        return value // setting.unit
-    if setting.kind == "choices" and part in {"topic", "broker"}:
-        return ",".join(value)
-    if part in {"topic", "broker"} and isinstance(value, bool):
-        return "true" if value else "false"
-    return value
+            found[native] = native_value(value, setting, part)
+        return found if defaults else with_classes(found)
