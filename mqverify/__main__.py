@@ -73,6 +73,7 @@ def _tell(message: str) -> None:
 def _tell_bug(error: BaseException, arguments: list[str]) -> None:
     import platform
     import traceback
+    from pathlib import Path
 
     from mqverify import __version__
 
@@ -80,8 +81,10 @@ def _tell_bug(error: BaseException, arguments: list[str]) -> None:
         shown = "".join(traceback.format_exception(error)).rstrip()
         hint = "Report it"
     else:
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        shown = f"{type(error).__name__}: {error}" + "".join(f" ({at.filename}:{at.lineno})" for at in last)
+        ours = [
+            at for at in traceback.extract_tb(error.__traceback__) if at.filename.startswith(str(Path(__file__).parent))
+        ]
+        shown = f"{type(error).__name__}: {error}" + "".join(f" ({at.filename}:{at.lineno})" for at in ours[-1:])
         hint = "`mqverify -v …` shows the traceback. Report it (CONTRIBUTING.md says how)"
     _tell(f"this is a bug of mqverify, not a mistake of yours.\n{shown}")
     version, python, machine = __version__, platform.python_version(), platform.platform()

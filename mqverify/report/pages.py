@@ -9,7 +9,7 @@ from mqverify.guarantees.explain import explain_guarantee
 from mqverify.guarantees.planned import NOT_JUDGED_YET, PLANNED
 from mqverify.guarantees.registry import catalogue, find
 from mqverify.report.text import count
-from mqverify.spec.codes import CODES
+from mqverify.spec.codes import CODES, Code
 from mqverify.spec.issues import did_you_mean
 from mqverify.spec.registry import FaultKind, Registry, Setting, System, settings_of
 from mqverify.units import format_duration, format_size
@@ -26,8 +26,8 @@ def page_of(word: str, registry: Registry) -> str:
     for planned in PLANNED.values():
         if word.upper() == planned.code or word == planned.name:
             return _page(f"{planned.code} {planned.name}", {"promise": planned.promise, "note": NOT_JUDGED_YET})
-    if text := CODES.get(word.upper()):
-        return _page(word.upper(), {"": text})
+    if code := CODES.get(word.upper()):
+        return _code_page(code)
     if kind := registry.fault_kinds.get(word):
         return _fault_page(kind)
     system, _, setting = word.partition(".")
@@ -52,6 +52,7 @@ def listing(registry: Registry) -> str:
             *_section("guarantees", sorted(guarantees)),
             *_section("faults", faults),
             *_section("systems", systems),
+            *_section("mistakes in specs", [(code.code, code.title) for code in CODES.values()]),
             "`mqverify explain WORD` says more of each.",
             "",
         ]
@@ -79,11 +80,21 @@ def _fault_page(kind: FaultKind) -> str:
     return _page(kind.name, fields)
 
 
+def _code_page(code: Code) -> str:
+    examples = [
+        f"{heading}\n\n{textwrap.indent(text, '    ')}\n"
+        for heading, text in (("wrong:", code.wrong), ("right:", code.right))
+        if text
+    ]
+    return "\n".join([f"{code.code}: {code.title}", "", textwrap.fill(code.explanation, _WIDTH), "", *examples])
+
+
 def _system_page(system: System, name: str) -> str:
     settings = settings_of(system.model)
     if not name:
         rows = [(name, _default(system, name, setting), setting.about) for name, setting in settings.items()]
-        return "\n".join([*_section(f"{system.name}: {system.title}. Settings, with their defaults", rows)])
+        more = f"`mqverify explain {system.name}.NAME` says more of each."
+        return "\n".join([*_section(f"{system.title}: settings and their defaults", rows), more, ""])
     by_native = {setting.native: own for own, setting in settings.items() if setting.native}
     own = by_native.get(name, name)
     if own not in settings:

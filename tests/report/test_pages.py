@@ -1,0 +1,62 @@
+"""Everything that a spec can name has a page, and the pages say what the registries say."""
+
+import pytest
+
+from mqverify import engine
+from mqverify.errors import UsageError
+from mqverify.report.pages import listing, page_of
+from mqverify.spec.codes import CODES
+from mqverify.spec.registry import Registry, settings_of
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return engine.registry()
+
+
+def test_all_that_can_be_named_has_a_page_and_is_listed(registry: Registry) -> None:
+    guarantees = registry.guarantees.values()
+    listed = listing(registry).split()
+    names = [*registry.guarantees, *(one.code for one in guarantees), *registry.fault_kinds, *registry.systems, *CODES]
+    for name in names:
+        assert name in page_of(name, registry) or registry.systems[name].title in page_of(name, registry)
+        assert name in listed
+    for system in registry.systems.values():
+        for name, setting in settings_of(system.model).items():
+            page = page_of(f"{system.name}.{name}", registry)
+            assert page.startswith(f"{system.name}.{name}\n")
+            assert setting.native is None or setting.native in page
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("kafka.retention", "default:    7d"),
+        ("kafka.retention.ms", "default:    7d"),
+        ("kafka.retention", "native:     retention.ms"),
+        ("mq101", "MQ101 at_least_once"),
+        ("at_least_once", "violations:"),
+        ("MQ134", "within"),
+        ("crash", "SIGKILL"),
+        ("cut", "later version"),
+        ("MQ203", "wrong:"),
+    ],
+)
+def test_says_what_one_wants_to_know(word: str, says: str, registry: Registry) -> None:
+    assert says in page_of(word, registry)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("at_leest_once", "at_least_once"),
+        ("kafka.retentoin", "kafka.retention"),
+        ("kafka.nothing.like.it", "mqverify explain kafka"),
+        ("crsh", "crash"),
+        ("zzzzzz", "mqverify list"),
+        ("", "mqverify list"),
+    ],
+)
+def test_helps_who_misspells(word: str, hint: str, registry: Registry) -> None:
+    with pytest.raises(UsageError, match=hint):
+        page_of(word, registry)
