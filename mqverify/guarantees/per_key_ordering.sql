@@ -18,21 +18,20 @@ FROM handled_after
 GROUP BY run;
 
 -- violations
-WITH broken_order AS (SELECT * FROM handled_after WHERE latest_before > handled_at)
+WITH overtaken AS (SELECT * FROM handled_after WHERE latest_before > handled_at)
 SELECT
-  o.run, o.consumer_group, o.key, [o.message, early.message] AS messages, late.source AS place,
-  o.latest_before AS noticed_at,
-  the_message(o.message, o.key, b.sequence) || ' was handled by ' || who(late.consumer, late.incarnation)
-  || ' at ' || moment(o.handled_at) || ', before ' || the_message(early.message, o.key, a.sequence)
+  o.run, o.consumer_group, b.key, [o.message, a.message] AS messages, late.source AS place, o.latest_before AS noticed_at,
+  the_message(o.message, b.key, b.sequence) || ' was handled by ' || who(late.consumer, late.incarnation)
+  || ' at ' || moment(o.handled_at) || ', before ' || the_message(a.message, a.key, a.sequence)
   || ', which was sent before it and was first handled by ' || who(early.consumer, early.incarnation)
   || ' at ' || moment(o.latest_before) AS sentence
-FROM broken_order AS o
+FROM overtaken AS o
 JOIN messages AS b ON b.run = o.run AND b.message = o.message
 JOIN handlings AS late ON late.run = o.run AND late.consumer_group = o.consumer_group AND late.message = o.message
 JOIN handlings AS early
   ON early.run = o.run AND early.consumer_group = o.consumer_group AND early.handled_at = o.latest_before
 JOIN messages AS a ON a.run = early.run AND a.message = early.message
-WHERE a.key = o.key AND a.message <> b.message
+WHERE a.key = b.key AND a.message <> b.message
   AND CASE WHEN a.producer = b.producer THEN a.acked_invoked ELSE a.acked_at END < b.first_invoked
 QUALIFY row_number() OVER (PARTITION BY o.run, o.consumer_group, o.message ORDER BY a.acked_invoked DESC, a.message) = 1
 ORDER BY o.run, noticed_at, o.consumer_group, o.message;

@@ -20,46 +20,28 @@ WHERE g.tenure IS NULL OR g.covered OR g.skipped IS NOT NULL
 GROUP BY n.run;
 
 -- violations
-WITH wrong AS (
-  SELECT n.*, g.skipped, g.skipped_position
-  FROM neighbours AS n LEFT JOIN gaps AS g USING (tenure, right_position)
-  WHERE n.right_position <= n.left_position OR g.skipped IS NOT NULL
-),
--- The messages at the two positions, as this incarnation received them.
-named AS (
-  SELECT
-    w.run, w.tenure, w.right_position,
-    any_value(d.message) FILTER (d.source_position = w.right_position AND d.delivered_at = w.delivered_at) AS on_right,
-    any_value(d.message) FILTER (d.source_position = w.left_position AND d.delivered_at = w.left_at) AS on_left
-  FROM wrong AS w
-  JOIN deliveries AS d
-    ON d.run = w.run AND d.consumer_group = w.consumer_group AND d.consumer = w.consumer
-    AND d.incarnation = w.incarnation AND d.source = w.source AND d.delivered_at IN (w.delivered_at, w.left_at)
-  GROUP BY w.run, w.tenure, w.right_position
-)
 SELECT
-  w.run, w.consumer_group, coalesce(s.key, r.key) AS key,
-  [one FOR one IN [w.skipped, n.on_right, n.on_left] IF one IS NOT NULL] AS messages,
-  w.source AS place, w.delivered_at AS noticed_at,
-  who(w.consumer, w.incarnation) || ' was handed ' || lies_at(p.name, w.right_position)
-  || coalesce(' (' || the_message(n.on_right, r.key, r.sequence) || ')', '')
+  n.run, t.consumer_group, coalesce(s.key, r.key) AS key,
+  [one FOR one IN [g.skipped, n.right_message, n.left_message] IF one IS NOT NULL] AS messages,
+  t.source AS place, n.delivered_at AS noticed_at,
+  who(t.consumer, t.incarnation) || ' was handed ' || lies_at(p.name, n.right_position)
+  || coalesce(' (' || the_message(n.right_message, r.key, r.sequence) || ')', '')
   || CASE
-    WHEN w.left_at IS NOT NULL THEN
-      ' next after {position} ' || w.left_position
-      || coalesce(' (' || the_message(n.on_left, l.key, l.sequence) || ')', '')
-    ELSE ' first, though it was to start at {position} ' || (w.left_position + 1)
+    WHEN n.left_at IS NULL THEN ' first, though it was to start at {position} ' || (n.left_position + 1)
+    ELSE ' next after {position} ' || n.left_position || coalesce(' (message ' || n.left_message || ')', '')
   END
   || CASE
-    WHEN w.right_position <= w.left_position THEN ', which goes back, within one tenure'
+    WHEN g.skipped IS NULL THEN ', which goes back, within one tenure'
     ELSE
-      ', and ' || the_message(w.skipped, s.key, s.sequence) || ' at {position} ' || w.skipped_position
+      ', and ' || the_message(g.skipped, s.key, s.sequence) || ' at {position} ' || g.skipped_position
       || ' was left out: a reading still found it later'
   END
-  || '; the tenure began at ' || moment(w.began_at) AS sentence
-FROM wrong AS w
-JOIN named AS n USING (run, tenure, right_position)
-LEFT JOIN places AS p ON p.run = w.run AND p.id = w.source
-LEFT JOIN messages AS r ON r.run = w.run AND r.message = n.on_right
-LEFT JOIN messages AS l ON l.run = w.run AND l.message = n.on_left
-LEFT JOIN messages AS s ON s.run = w.run AND s.message = w.skipped
-ORDER BY w.run, w.delivered_at, w.consumer_group, w.source, w.right_position;
+  || '; the tenure began at ' || moment(t.began_at) AS sentence
+FROM neighbours AS n
+JOIN tenures AS t USING (tenure)
+LEFT JOIN gaps AS g USING (tenure, right_position)
+LEFT JOIN places AS p ON p.run = n.run AND p.id = t.source
+LEFT JOIN messages AS r ON r.run = n.run AND r.message = n.right_message
+LEFT JOIN messages AS s ON s.run = n.run AND s.message = g.skipped
+WHERE n.right_position <= n.left_position OR g.skipped IS NOT NULL
+ORDER BY n.run, noticed_at, t.consumer_group, t.source, n.right_position;

@@ -25,8 +25,8 @@ def test_a_position_that_goes_back_is_violated() -> None:
     assert verdict.verdict == "violated"
     assert verdict.violations == 2  # 1 was left out before 2, and came after it
     assert verdict.reason.startswith(
-        "consumer-1 was handed offset 2 of orders-0 (message 2 (key a, sequence 2)) next after offset 0 (message 0 "
-        "(key a, sequence 0)), and message 1 (key a, sequence 1) at offset 1 was left out: a reading still found "
+        "consumer-1 was handed offset 2 of orders-0 (message 2 (key a, sequence 2)) next after offset 0 (message 0), "
+        "and message 1 (key a, sequence 1) at offset 1 was left out: a reading still found "
         "it later"
     )
 

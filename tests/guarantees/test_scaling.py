@@ -235,7 +235,7 @@ def test_catch_up_consumers_who_all_handle_everything_share_nothing() -> None:
     verdict = history.verdict(SCALES)
     assert (verdict.verdict, verdict.violations) == ("violated", 1)
     assert verdict.reason.startswith(
-        "with 2 consumers of readers alive and work waiting, no message was handled by one of them alone in the best of "
+        "with 2 consumers of readers alive and work waiting, no message was handled by one of them alone in the best "
     )
     verdict = history.verdict(COMPETES)
     assert (verdict.verdict, verdict.violations) == ("violated", 1)
