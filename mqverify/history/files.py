@@ -198,8 +198,10 @@ class Replayed:
     last: int | None
 
 
-def replay(path: Path, rows: RunRows, messages: Messages, keys: Sequence[str]) -> Replayed:
+def replay(path: Path, rows: RunRows, messages: Messages, keys: Sequence[str], until: int | None = None) -> Replayed:
     """Add to `rows` what a worker recorded in `path`; `messages` and `keys` are those of its plan.
+
+    What it recorded after the time `until`, when the run was over, is left out.
 
     Raises HistoryError if the file is not a worker's, is damaged other than by a torn end, or does not fit the plan.
     What was read before that is in `rows`.
@@ -211,7 +213,8 @@ def replay(path: Path, rows: RunRows, messages: Messages, keys: Sequence[str]) -
         return Replayed(None, 0, opened.torn, None, None)
     replayer = _Replayer(path, rows, messages, keys, header)
     for record in opened:
-        replayer.add(record)
+        if until is None or record.stamp <= until:
+            replayer.add(record)
     return Replayed(header, replayer.records, opened.torn, replayer.first, replayer.stamp)
 
 

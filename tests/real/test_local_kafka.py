@@ -155,9 +155,8 @@ def test_a_taken_port_is_given_up_for_another(monkeypatch):
 
 def test_a_broker_that_cannot_start_says_why_and_where(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(local, "_PROPERTIES", local._PROPERTIES + "broker.session.timeout.ms=never\n")
     with pytest.raises(BackendUnavailable, match=r"(?s)could not format.*Invalid value never") as caught:
-        LocalKafka().start()
+        LocalKafka({"broker.session.timeout.ms": "never"}).start()
     (folder,) = tmp_path.iterdir()
     assert str(folder) in str(caught.value)
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -84,10 +84,12 @@ def _silent(_message: str) -> None:
 class LocalKafka:
     """A broker that lives from `start` to `stop`, or as long as a `with` block.
 
-    `timeout` is how many seconds the broker may take to come up. Not for use by several threads at once.
+    `settings` are broker settings by their native names, over those of this module; `timeout` is how many seconds the
+    broker may take to come up. Not for use by several threads at once.
     """
 
-    def __init__(self, timeout: float = 60.0) -> None:
+    def __init__(self, settings: Mapping[str, object] | None = None, timeout: float = 60.0) -> None:
+        self._settings = dict(settings or {})
         self._timeout = timeout
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
@@ -182,6 +184,7 @@ class LocalKafka:
         for left in reversed(range(_PORT_TRIES)):
             self._port, controller_port = _free_ports()
             properties = _PROPERTIES.format(host=_HOST, port=self._port, controller_port=controller_port)
+            properties += "".join(f"{name}={value}\n" for name, value in self._settings.items())
             (self.folder / "server.properties").write_text(properties)
             if not (self.folder / "data").exists():
                 self._format(java, deadline)

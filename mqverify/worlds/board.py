@@ -1,0 +1,179 @@
+"""What the processes of one real run share: counts of distinct messages, and the faults that wait for them.
+
+A file, mapped by all, with a lock for what must be one step. The worker whose message makes the count arms the fault in
+that same step, and the first eligible worker that comes to the fault's point takes it, alone. Nobody may be stopped or
+killed by us while it holds the lock, so whoever does that holds it himself (`with board.lock`).
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from mqverify.faults.plan import PlannedFault
+from mqverify.faults.targets import is_everybody
+
+__all__ = ["Board", "group_of"]
+
+_PRODUCER_METRICS = ("sent", "acked")
+_CONSUMER_METRICS = ("delivered", "handled", "settled")
+_COUNT = struct.Struct("=q")
+
+# A fault's four bytes.
+_WATCHED, _FIRED, _ARMED, _STRUCK = range(4)
+_SLOT_SIZE = 4
+
+
+class _Lock:
+    """Between processes a lock on the file, between the threads of one a mutex. The kernel frees a dead holder's."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._mutex = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._mutex.acquire()
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._mutex.release()
+
+
+def group_of(planned: PlannedFault, groups: Sequence[str]) -> str | None:
+    """The group in which a fault counts: that of its target; None for the slowest."""
+    if planned.fault.group is not None:
+        return planned.fault.group
+    for target in planned.fault.target:
+        name, slash, _ = target.partition("/")
+        if slash and name in groups:
+            return name
+    return None
+
+
+class Board:
+    """The board in the file `path`, made if it is not there. All processes name the same messages, groups, faults."""
+
+    def __init__(self, path: Path, messages: int, groups: Sequence[str], faults: Sequence[PlannedFault]) -> None:
+        self._messages = messages
+        self._groups = tuple(groups)
+        self._faults = tuple(faults)
+        counters = [(metric, "") for metric in _PRODUCER_METRICS]
+        counters += [(metric, group) for group in groups for metric in _CONSUMER_METRICS]
+        self._numbers = {counter: number for number, counter in enumerate(counters)}
+        self._slots_at = _COUNT.size * (1 + len(counters))  # the first is `producers_began`
+        self._seen_at = self._slots_at + _SLOT_SIZE * len(faults)
+        size = self._seen_at + messages * len(counters)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if os.fstat(file).st_size == 0:
+            os.ftruncate(file, size)
+        self._map = mmap.mmap(file, size)
+        self.lock = _Lock(file)
+
+    # --- counting ------------------------------------------------------------------------------------------------
+
+    def count(self, metric: str, group: str | None) -> int:
+        """How many distinct messages reached it; without a group, in the slowest one."""
+        names = ("",) if metric in _PRODUCER_METRICS else self._groups if group is None else (group,)
+        return min((self._counted(self._numbers[metric, name]) for name in names), default=0)
+
+    def total(self) -> int:
+        return sum(self._counted(number) for number in self._numbers.values())
+
+    def marker(self, metric: str, group: str | None, fired: Callable[[int], None]) -> Callable[[int], None]:
+        """A callable that counts a message, once; `fired` is told of each fault that this triggers.
+
+        It is told before any worker can meet the fault.
+        """
+        number = self._numbers[metric, group or ""]
+        seen_at = self._seen_at + number * self._messages
+        count_at = _COUNT.size * (1 + number)
+        waiting = [
+            fault
+            for fault in self._faults
+            if fault.fault.when.metric == metric and group_of(fault, self._groups) in {None, group}
+        ]
+        board, lock = self._map, self.lock
+
+        def mark(message: int) -> None:
+            if board[seen_at + message]:
+                return
+            with lock:
+                if board[seen_at + message]:
+                    return
+                board[seen_at + message] = 1
+                _COUNT.pack_into(board, count_at, _COUNT.unpack_from(board, count_at)[0] + 1)
+                for fault in waiting:
+                    if self._is_due(fault):
+                        fired(fault.identity)
+                        self._fire(fault)
+
+        return mark
+
+    def _counted(self, number: int) -> int:
+        counted: int = _COUNT.unpack_from(self._map, _COUNT.size * (1 + number))[0]
+        return counted
+
+    # --- faults --------------------------------------------------------------------------------------------------
+
+    def watch(self, planned: PlannedFault) -> bool:
+        """Have the fault triggered when its count is reached; True if that is so already."""
+        with self.lock:
+            self._set(planned, _WATCHED)
+            due = self._is_due(planned)
+            if due:
+                self._fire(planned)
+            return due
+
+    def arm(self, planned: PlannedFault) -> None:
+        """Let it strike, unless it did already."""
+        with self.lock:
+            if not self._is(planned, _STRUCK):
+                self._set(planned, _ARMED)
+
+    def disarm(self, planned: PlannedFault) -> None:
+        with self.lock:
+            self._set(planned, _ARMED, 0)
+
+    def is_armed(self, planned: PlannedFault) -> bool:
+        return self._is(planned, _ARMED)
+
+    def take(self, planned: PlannedFault) -> bool:
+        """Take an armed fault: True for one process only."""
+        with self.lock:
+            armed = self._is(planned, _ARMED)
+            if armed:
+                self._set(planned, _ARMED, 0)
+                self._set(planned, _STRUCK)
+            return armed
+
+    def producers_began(self, now: int) -> int:
+        """When the first producer began, which is now if none has."""
+        with self.lock:
+            began: int = _COUNT.unpack_from(self._map, 0)[0]
+            if not began:
+                began = max(1, now)
+                _COUNT.pack_into(self._map, 0, began)
+            return began
+
+    def _is_due(self, planned: PlannedFault) -> bool:
+        if not self._is(planned, _WATCHED) or self._is(planned, _FIRED):
+            return False
+        return self.count(planned.fault.when.metric, group_of(planned, self._groups)) >= planned.threshold
+
+    def _fire(self, planned: PlannedFault) -> None:
+        self._set(planned, _FIRED)
+        if planned.fault.point is not None and not is_everybody(planned.fault):
+            self._set(planned, _ARMED)
+
+    def _is(self, planned: PlannedFault, what: int) -> bool:
+        return self._map[self._slots_at + _SLOT_SIZE * planned.identity + what] == 1
+
+    def _set(self, planned: PlannedFault, what: int, value: int = 1) -> None:
+        self._map[self._slots_at + _SLOT_SIZE * planned.identity + what] = value

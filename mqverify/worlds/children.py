@@ -1,0 +1,181 @@
+"""Worker processes of a real run, as the parent sees them: started, stopped, killed, listened to."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mqverify.errors import BackendLost, InternalError
+from mqverify.workload.groups import Worker
+from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered
+
+__all__ = ["Child", "WorkerTask", "file_stem"]
+
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """All that a worker process needs to know; it is handed over pickled, on its stdin, which then stays open."""
+
+    scenario: Scenario
+    seed: int
+    worker: Worker
+    address: str
+    prefix: str
+    epoch_ms: int
+    origin: int
+    """`time.monotonic_ns()` at the run's start."""
+    folder: Path
+    first: int
+    """How many of its messages a producer's earlier incarnations have invoked."""
+    parent: int
+    notices: int
+    """The file number that notices are written to, as lines of JSON."""
+
+
+def file_stem(worker: Worker) -> str:
+    """How the files of one incarnation are called: without what a file's name may not hold."""
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in worker.name)
+    return f"{name[:80]}.{worker.incarnation}"
+
+
+class Child:
+    """One incarnation of a worker. What it tells is fetched with `notices()`, its end included."""
+
+    def __init__(self, number: int, task_without_pipe: Mapping[str, Any]) -> None:
+        self.worker: Worker = task_without_pipe["worker"]
+        folder: Path = task_without_pipe["folder"]
+        stem = f"{number:03d}-{file_stem(self.worker)}"
+        self.records = folder / f"{stem}.records"
+        self._errors = folder / f"{stem}.stderr"
+        self._partial = b""
+        self._told: tuple[str, str] | None = None
+        self._over = False
+        self.pipe, writing = os.pipe()
+        os.set_blocking(self.pipe, False)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mqverify.worlds.worker_process", str(self.records)],
+                stdin=subprocess.PIPE, stdout=errors, stderr=errors, env=environment, pass_fds=(writing,),
+                start_new_session=True,
+            )  # fmt: skip
+        os.close(writing)
+        task = WorkerTask(**task_without_pipe, parent=os.getpid(), notices=writing)
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it died already; its end is noticed as any other
+            self._process.stdin.write(pickle.dumps(task))
+            self._process.stdin.flush()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait_until_stopped(self) -> None:
+        """Wait until a SIGSTOP that is on its way has arrived, so that a later SIGCONT does not overtake it."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline and not self._has_changed(os.WUNTRACED):
+            time.sleep(0.001)
+
+    def wait_until_dead(self) -> None:
+        """Wait for the end of a process that is being killed."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline and not self.is_dead():
+            time.sleep(0.001)
+
+    def is_dead(self) -> bool:
+        if self._process.returncode is None:
+            self._has_changed(0)
+        return self._process.returncode is not None
+
+    def _has_changed(self, options: int) -> bool:
+        """Ask the kernel; True if it stopped or ended. (`Popen` would take a stop for an end.)"""
+        if self._process.returncode is not None:
+            return True
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG | options)
+        except ChildProcessError:  # somebody else has waited for it
+            self._process.returncode = -signal.SIGKILL
+            return True
+        if pid and not os.WIFSTOPPED(status):
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+        return bool(pid)
+
+    def notices(self) -> list[Notice]:
+        """What it has told since the last call; as the last of all, that it ended.
+
+        Raises InternalError if it broke by an exception of our own code, BackendLost if it could not go on.
+        """
+        if self._over:
+            return []
+        dead = self.is_dead()  # before the pipe is read, so that nothing comes after
+        found = [notice for line in self._lines() if (notice := self._read(line)) is not None]
+        if dead:
+            self.close()
+            found.append(self._ended())
+        return found
+
+    def close(self) -> None:
+        """Listen no more."""
+        if not self._over:
+            self._over = True
+            os.close(self.pipe)
+            if self._process.stdin is not None:
+                with suppress(BrokenPipeError):
+                    self._process.stdin.close()
+
+    @property
+    def over(self) -> bool:
+        """Whether its end has been told."""
+        return self._over
+
+    def _lines(self) -> list[bytes]:
+        data = self._partial
+        with suppress(BlockingIOError):
+            while chunk := os.read(self.pipe, 65_536):
+                data += chunk
+        *lines, self._partial = data.split(b"\n")
+        return lines
+
+    def _read(self, line: bytes) -> Notice | None:
+        what, *rest = json.loads(line)
+        match what:
+            case "idle":
+                progress = rest[0]
+                return Idle(self.worker, None if progress is None else {int(k): v for k, v in progress.items()})
+            case "busy":
+                return Busy(self.worker)
+            case "triggered":
+                return Triggered(rest[0])
+            case "struck":
+                return Struck(rest[0], self.worker)
+            case "ended":
+                self._told = (rest[0], rest[1])
+        return None
+
+    def _ended(self) -> Ended:
+        status = self._process.returncode
+        if self._told is None and status is not None and status < 0:
+            return Ended(self.worker, "crashed", "" if status == -signal.SIGKILL else signal.Signals(-status).name)
+        ending, detail = self._told or ("broken", f"it ended with exit status {status}")
+        if ending == "finished":
+            return Ended(self.worker, "finished", detail)
+        if ending == "stopped":
+            return Ended(self.worker, "stopped", detail)
+        if ending == "failed":
+            raise BackendLost(f"{self.worker.name} could not go on: {detail}")
+        raise InternalError(f"the worker process {self.worker.name} broke: {detail}; see {self._errors}")

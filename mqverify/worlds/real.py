@@ -1,0 +1,251 @@
+"""The real world: a real broker, workers as processes of the operating system, wall-clock time.
+
+A crash is SIGKILL, a pause SIGSTOP … SIGCONT. Each incarnation of a worker records to a file of its own in the run's
+folder; when the run is over the files are replayed into the history, and the folder is removed. Whatever goes wrong
+before that, the folder stays, and it is told where it is.
+"""
+
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from mqverify import __version__
+from mqverify.backends.base import Backend
+from mqverify.faults.plan import PlannedFault, draw_faults
+from mqverify.history.files import replay
+from mqverify.history.recorder import RunRows, strictly_increasing
+from mqverify.history.records import RecordFile
+from mqverify.workload.groups import Worker, resolve_groups
+from mqverify.workload.plan import Plan
+from mqverify.worlds.base import Notice, Scenario, Struck, Triggered
+from mqverify.worlds.board import Board
+from mqverify.worlds.children import Child
+from mqverify.worlds.conductor import Conductor, Outcome
+from mqverify.worlds.worker_process import library_of
+
+__all__ = ["RealWorld", "new_run_folder"]
+
+_LOOK_EVERY = 0.05
+"""Seconds between looks whether a process has ended."""
+
+
+def new_run_folder(seed: int) -> Path:
+    """A new folder for what the workers of one run record: in `.mqverify/runs` here, else where temporary files go."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}-"
+    try:
+        parent = Path.cwd() / ".mqverify" / "runs"
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=name, dir=parent))
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix=f"mqverify-run-{name}"))
+
+
+class RealWorld:
+    """One run of one scenario on the broker at `address`. Make it, call `run`, read `rows`; then `close`.
+
+    `check` is called from time to time and raises if the broker is gone.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        backend: Backend,
+        plan: Plan,
+        patience: int,
+        address: str,
+        folder: Path,
+        check: Callable[[], None],
+    ) -> None:
+        self.rows = RunRows()
+        self.plan = plan
+        self.folder = folder
+        self._scenario = scenario
+        self._backend = backend
+        self._patience = patience
+        self._check = check
+        self._address = address
+        self._prefix = f"mqverify-{secrets.token_hex(4)}-"
+        self._groups = [group.name for group in resolve_groups(plan.workload)]
+        faults = draw_faults(scenario.spec.faults, plan.workload.messages, plan.seed)
+        self._faults = {fault.identity: fault for fault in faults}
+        self._board = Board(folder / "board", plan.workload.messages, self._groups, faults)
+        self._children: list[Child] = []
+        self._inbox: deque[Notice] = deque()
+        self._origin = time.monotonic_ns()
+        self._epoch_ms = time.time_ns() // 1_000_000
+        self.stamp = strictly_increasing(self.now)
+        self._describe()
+        library = library_of(scenario.system)
+        adapter = backend.bind(library, address, scenario.settings, plan, self._prefix, self._epoch_ms)
+        self.admin = adapter.admin(self.now)
+
+    def run(self) -> Outcome:
+        """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""
+        conductor = Conductor(self, self._scenario, self._backend, self.plan, self._patience)
+        try:
+            outcome = conductor.conduct()
+        finally:
+            self._end_all()
+        self._replay(outcome.ended_at)
+        return outcome
+
+    def close(self, keep: bool) -> None:
+        """Remove what the run made on the broker and, unless it is to be kept, its folder."""
+        try:
+            if not keep:
+                self.admin.remove()
+        finally:
+            self.admin.close()
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):  # others may have runs there
+                self.folder.parent.rmdir()
+                self.folder.parent.parent.rmdir()
+
+    # --- what the conductor asks -----------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        return time.monotonic_ns() - self._origin
+
+    def next_notice(self, until: int | None) -> Notice | None:
+        while not self._inbox:
+            left = _LOOK_EVERY if until is None else min(_LOOK_EVERY, (until - self.now()) / 1e9)
+            if left < 0:
+                return None
+            self._listen(left)
+        return self._inbox.popleft()
+
+    def watch(self, planned: PlannedFault) -> None:
+        if self._board.watch(planned):
+            self._inbox.append(Triggered(planned.identity))
+
+    def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        """Let it strike. Each worker knows whether it is eligible: in this world that hangs on names only."""
+        self._board.arm(planned)
+
+    def disarm(self, planned: PlannedFault) -> None:
+        self._board.disarm(planned)
+
+    def launch(self, worker: Worker) -> None:
+        task = {
+            "scenario": self._scenario,
+            "seed": self.plan.seed,
+            "worker": worker,
+            "address": self._address,
+            "prefix": self._prefix,
+            "epoch_ms": self._epoch_ms,
+            "origin": self._origin,
+            "folder": self.folder,
+            "first": self._invoked_by(worker.name) if worker.kind == "producer" else 0,
+        }
+        self._children.append(Child(len(self._children), task))
+
+    def kill(self, worker: Worker) -> None:
+        child = self._child(worker)
+        with self._board.lock:
+            child.signal(signal.SIGKILL)
+        child.wait_until_dead()
+        self._take(child)
+
+    def pause(self, worker: Worker) -> None:
+        child = self._child(worker)
+        with self._board.lock:
+            child.signal(signal.SIGSTOP)
+            child.wait_until_stopped()
+
+    def resume(self, worker: Worker) -> None:
+        self._child(worker).signal(signal.SIGCONT)
+
+    def leader(self, group: str) -> str | None:
+        return None
+
+    def count(self, metric: str, group: str | None) -> int:
+        return self._board.count(metric, group)
+
+    def total_progress(self) -> int:
+        return self._board.total()
+
+    # --- what happens ----------------------------------------------------------------------------------------------
+
+    def _listen(self, seconds: float) -> None:
+        """Wait for what workers tell, at most so long, and put it into the inbox.
+
+        A trigger is told before the strike that follows from it, but through another pipe: a second look at all pipes
+        finds it, and it is put first.
+        """
+        self._check()
+        live = [child for child in self._children if not child.over]
+        select.select([child.pipe for child in live], [], [], seconds)
+        found: list[Notice] = []
+        for _ in range(2):
+            for child in live:
+                found += child.notices()
+        found.sort(key=lambda notice: not isinstance(notice, Triggered))
+        for notice in found:
+            self._post(notice)
+
+    def _take(self, child: Child) -> None:
+        for notice in child.notices():
+            self._post(notice)
+
+    def _post(self, notice: Notice) -> None:
+        """Put a notice into the inbox; a strike only when its worker is dead, or has stopped."""
+        self._inbox.append(notice)
+        if not isinstance(notice, Struck):
+            return
+        child = self._child(notice.worker)
+        if self._faults[notice.fault].kind == "pause":
+            child.wait_until_stopped()
+        else:
+            child.wait_until_dead()
+            self._take(child)
+
+    def _child(self, worker: Worker) -> Child:
+        return next(child for child in reversed(self._children) if child.worker == worker)
+
+    def _invoked_by(self, name: str) -> int:
+        """How many sends the earlier incarnations of a producer have begun."""
+        return sum(
+            record.call.method == "send_invoked"
+            for child in self._children
+            if child.worker.name == name and child.records.exists()
+            for record in RecordFile(child.records)
+        )
+
+    def _end_all(self) -> None:
+        for child in self._children:
+            child.signal(signal.SIGKILL)
+        for child in self._children:
+            child.wait_until_dead()
+            child.close()
+
+    def _replay(self, ended_at: int) -> None:
+        keys = list(dict.fromkeys(self.plan.keys))
+        for child in self._children:
+            if child.records.exists():
+                replay(child.records, self.rows, self.plan, keys, until=ended_at)
+
+    def _describe(self) -> None:
+        """Say in the folder what the files are, for whoever finds it after a run that was killed."""
+        spec = self._scenario.spec
+        about = {
+            "mqverify": __version__,
+            "spec_file": spec.file,
+            "spec_text": spec.text,
+            "backend": self._scenario.label,
+            "target": self._scenario.target,
+            "seed": self.plan.seed,
+            "prefix": self._prefix,
+            "epoch_ms": self._epoch_ms,
+            "pid": os.getpid(),
+        }
+        (self.folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

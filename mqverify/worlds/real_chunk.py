@@ -1,0 +1,105 @@
+"""A task of a check in the real world: start a broker, run seeds of one scenario on it, and judge them together."""
+
+import importlib.metadata
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mqverify.backends.base import Backend
+from mqverify.backends.kafka.local import LocalKafka
+from mqverify.errors import BackendError, BackendLost
+from mqverify.events import RunSummary
+from mqverify.history.recorder import RunRows
+from mqverify.units import SECOND
+from mqverify.workload.plan import draw_plan
+from mqverify.worlds.base import Scenario, backend_of
+from mqverify.worlds.chunk import Chunk, judge_runs, patience, summarize
+from mqverify.worlds.conductor import Outcome
+from mqverify.worlds.real import RealWorld, new_run_folder
+
+__all__ = ["run_real", "run_real_chunk"]
+
+_LEAST_PATIENCE = 60 * SECOND
+
+
+def _to_stderr(message: str) -> None:
+    sys.stderr.write(f"mqverify: {message}\n")
+    sys.stderr.flush()
+
+
+def run_real_chunk(scenario: Scenario, seeds: Sequence[int], tell: Callable[[str], None] = _to_stderr) -> Chunk:
+    """Run the seeds on a broker that is started for them, one after the other, and judge all runs at once.
+
+    `tell` hears what takes long, and where the workers' files are. Raises BackendError if the broker cannot be had or
+    goes away; what the workers recorded until then is kept.
+    """
+    recorded: dict[int, tuple[RunRows, Outcome]] = {}
+    summaries: list[RunSummary] = []
+    broker = LocalKafka(scenario.settings.native("broker"))
+    broker.start(tell)
+    with broker:
+        details = {
+            "broker": f"Apache Kafka {broker.version}, one broker on this machine",
+            "client": f"kafka-python {importlib.metadata.version('kafka-python')}",
+        }
+        for seed in seeds:
+            began = time.perf_counter()
+            rows, outcome = run_real(scenario, seed, broker, tell)
+            recorded[seed] = (rows, outcome)
+            wall_ms = round((time.perf_counter() - began) * 1000)
+            summaries.append(summarize(scenario, seed, rows, outcome, wall_ms))
+    return judge_runs(scenario, recorded), summaries, details
+
+
+def run_real(scenario: Scenario, seed: int, broker: LocalKafka, tell: Callable[[str], None]) -> tuple[RunRows, Outcome]:
+    """One run on a broker that is there.
+
+    Raises BackendLost if the broker goes away or does not answer; whatever is raised, the folder stays and is told.
+    """
+    backend = backend_of(scenario)
+    folder = new_run_folder(seed)
+    tell(f"workers record to {folder}; it stays if the run does not come to its end")
+    try:
+        return _run(scenario, backend, seed, broker, folder)
+    except BaseException as error:
+        tell(f"the run did not come to its end; what its workers recorded is in {folder}")
+        with suppress(OSError, RuntimeError):
+            shutil.copy(broker.folder / "broker.log", folder)
+        lost = _what_was_lost(error, backend, broker)
+        if lost is not None:
+            raise BackendLost(f"{lost}; what the workers recorded, and its log, are in {folder}") from error
+        raise
+
+
+def _run(scenario: Scenario, backend: Backend, seed: int, broker: LocalKafka, folder: Path) -> tuple[RunRows, Outcome]:
+    def check() -> None:
+        if not broker.alive:
+            raise BackendLost("the broker went away in mid-run")
+
+    plan = draw_plan(scenario.spec.workload, seed)
+    least = patience(scenario, backend, _LEAST_PATIENCE)
+    world = RealWorld(scenario, backend, plan, least, broker.bootstrap, folder, check)
+    try:
+        outcome = world.run()
+    except BaseException:
+        with suppress(Exception):
+            world.close(keep=True)
+        raise
+    world.close(keep=False)
+    return world.rows, outcome
+
+
+def _what_was_lost(error: BaseException, backend: Backend, broker: LocalKafka) -> str | None:
+    """What to say of an error that comes from the broker; None if it does not."""
+    if isinstance(error, BackendError):
+        return str(error)
+    if not isinstance(error, Exception):
+        return None
+    if not broker.alive:
+        return "the broker went away in mid-run"
+    if backend.is_client_error(error):
+        return f"the broker does not do what it is asked: {type(error).__name__}: {error}"
+    return None

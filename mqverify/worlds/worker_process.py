@@ -1,0 +1,166 @@
+"""One worker of a real run, as a process of its own: the same loop and the same adapter, on the real client library.
+
+Run by `mqverify.worlds.children`: `python -m mqverify.worlds.worker_process RECORDS`, with a pickled `WorkerTask` on
+stdin. It appends what happens to the file RECORDS, and dies with its parent, whatever that dies of.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import pickle
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mqverify.errors import MqverifyError
+from mqverify.faults.plan import PlannedFault, draw_faults
+from mqverify.faults.targets import candidates
+from mqverify.history.files import FileRecorder
+from mqverify.history.records import WorkerHeader
+from mqverify.workload.client import Metric, Point
+from mqverify.workload.consumer import HandlerFailed
+from mqverify.workload.groups import resolve_groups
+from mqverify.workload.plan import draw_plan, stream
+from mqverify.worlds.base import backend_of, work
+from mqverify.worlds.board import Board
+from mqverify.worlds.children import WorkerTask
+
+__all__ = ["RealContext", "library_of", "main"]
+
+_PR_SET_PDEATHSIG = 1
+_PARENT_POLL_SECONDS = 0.5
+_SHORTEST_SLEEP = 50_000
+_TELL_AGAIN_AFTER = 1_000_000_000
+
+_LIBRARIES = {"kafka": ("kafka", "kafka.errors")}
+
+
+def library_of(system: str) -> Any:
+    """The real client library of a system."""
+    modules = [importlib.import_module(name) for name in _LIBRARIES[system]]
+    return modules[0]
+
+
+class RealContext:
+    """The `Context` of this process."""
+
+    def __init__(
+        self, task: WorkerTask, board: Board, faults: tuple[PlannedFault, ...], recorder: FileRecorder
+    ) -> None:
+        self.recorder = recorder
+        self.dice = stream(task.seed, task.worker.name)
+        self._board = board
+        self._group = task.worker.group
+        self._origin = task.origin
+        self._pipe = task.notices
+        self._told: Any = "nothing"
+        self._told_at = 0
+        self._faults: dict[str, list[PlannedFault]] = {}
+        for fault in faults:
+            if fault.fault.point is not None and candidates(fault.fault, [task.worker]):
+                self._faults.setdefault(fault.fault.point, []).append(fault)
+
+    def tell(self, *words: Any) -> None:
+        """Write one notice to the parent."""
+        os.write(self._pipe, json.dumps(words).encode() + b"\n")
+
+    def now(self) -> int:
+        return time.monotonic_ns() - self._origin
+
+    def sleep(self, duration: int) -> None:
+        """Sleep; what is shorter than a sleep's own cost is left out."""
+        if duration >= _SHORTEST_SLEEP:
+            time.sleep(duration / 1e9)
+
+    def marker(self, metric: Metric) -> Callable[[int], None]:
+        group = None if metric in {"sent", "acked"} else self._group
+        return self._board.marker(metric, group, lambda fault: self.tell("triggered", fault))
+
+    def reached(self, point: Point) -> None:
+        for fault in self._faults.get(point, ()):
+            if self._board.is_armed(fault) and self._board.take(fault):
+                self.tell("struck", fault.identity)
+                os.kill(os.getpid(), signal.SIGSTOP if fault.kind == "pause" else signal.SIGKILL)
+
+    def handling_time(self, planned: int) -> int:
+        return planned
+
+    def stopping(self) -> bool:
+        return False
+
+    def idle(self, progress: Mapping[int, int] | None) -> None:
+        """Tell it when it changes, and again from time to time: after a pause the parent has forgotten it."""
+        now = time.monotonic_ns()
+        if progress != self._told or now - self._told_at > _TELL_AGAIN_AFTER:
+            self._told, self._told_at = progress, now
+            self.tell("idle", progress)
+
+    def busy(self) -> None:
+        if self._told != "busy":
+            self._told = "busy"
+            self.tell("busy")
+
+    def crash(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_with(parent: int) -> None:
+    """See to it that this process ends when its parent does: by the kernel on Linux, and by watching, anywhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            readable, _, _ = select.select([0], [], [], _PARENT_POLL_SECONDS)
+            if readable and not os.read(0, 1):
+                break
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _work(task: WorkerTask, records: Path) -> tuple[str, str, RealContext]:
+    """Do the worker's work to its end; how it ended, and why."""
+    scenario, worker = task.scenario, task.worker
+    workload = scenario.spec.workload
+    backend, plan = backend_of(scenario), draw_plan(workload, task.seed)
+    faults = draw_faults(scenario.spec.faults, workload.messages, task.seed)
+    groups = {group.name: group for group in resolve_groups(workload)}
+    board = Board(task.folder / "board", workload.messages, list(groups), faults)
+    header = WorkerHeader(
+        worker.name, worker.kind, worker.incarnation, worker.group, None, os.getpid(), task.origin
+    )  # fmt: skip
+    context = RealContext(task, board, faults, FileRecorder(records, header, list(dict.fromkeys(plan.keys))))
+    try:
+        library = library_of(scenario.system)
+        adapter = backend.bind(library, task.address, scenario.settings, plan, task.prefix, task.epoch_ms)
+        began = board.producers_began(context.now()) if worker.kind == "producer" else 0
+        work(worker, groups[worker.group] if worker.group else None, plan, adapter, context, task.first, began)
+    except MqverifyError as error:
+        return "failed", str(error), context
+    except Exception as error:  # noqa: BLE001 - whatever the application's library raises
+        traceback.print_exc()
+        ours = not isinstance(error, HandlerFailed) and not backend.is_client_error(error)
+        return "broken" if ours else "stopped", f"{type(error).__name__}: {error}", context
+    return "finished", "", context
+
+
+def main(arguments: list[str]) -> int:
+    task: WorkerTask = pickle.load(sys.stdin.buffer)
+    _die_with(task.parent)
+    ending, detail, context = _work(task, Path(arguments[0]))
+    context.tell("ended", ending, detail)
+    return 1 if ending in {"broken", "failed"} else 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(status)  # threads of the client library cannot hold it up
