@@ -160,6 +160,28 @@ SELECT run, message, source, source_position
 FROM deliveries
 WHERE message IS NOT NULL AND source IS DISTINCT FROM partition;
 
+-- What those groups had handled, or settled past, before: all that they are owed.
+CREATE OR REPLACE TEMP TABLE reached_before_removal AS
+WITH counted AS (
+  SELECT s.*
+  FROM settlements AS s SEMI JOIN removed_groups AS g USING (run, consumer_group)
+  WHERE s.outcome = 'acked' AND s.action NOT IN ('retry', 'expire')
+)
+SELECT h.run, h.consumer_group, h.message FROM handlings AS h SEMI JOIN removed_groups AS g USING (run, consumer_group)
+UNION
+SELECT s.run, s.consumer_group, p.message
+FROM (
+  SELECT run, consumer_group, source, max(source_position) AS source_position
+  FROM counted
+  WHERE covers = 'below'
+  GROUP BY run, consumer_group, source
+) AS s JOIN source_positions AS p ON p.run = s.run AND p.source = s.source AND p.source_position < s.source_position
+UNION
+SELECT s.run, s.consumer_group, coalesce(s.message, p.message)
+FROM counted AS s
+LEFT JOIN source_positions AS p ON p.run = s.run AND p.source = s.source AND p.source_position = s.source_position
+WHERE s.covers = 'one';
+
 -- What each group is owed (SEMANTICS §3), one row a group and message, and what became of it: `handled_at` and `times`
 -- (null, 0: never handled), `is_parked`, `in_doubt` (never handled, and it may lie in a parked place that nobody read),
 -- `drained` (the group's progress came to the end of every source).
@@ -187,21 +209,9 @@ from_end AS (
 ),
 debts AS (SELECT * FROM from_beginning UNION ALL SELECT * FROM from_end),
 kept AS (
-  SELECT * FROM debts WHERE (run, consumer_group) NOT IN (SELECT (run, consumer_group) FROM removed_groups)
+  SELECT * FROM debts ANTI JOIN removed_groups USING (run, consumer_group)
   UNION ALL
-  SELECT d.*
-  FROM debts AS d SEMI JOIN removed_groups AS g USING (run, consumer_group)
-  WHERE (d.run, d.consumer_group, d.message) IN (SELECT (run, consumer_group, message) FROM handlings)
-    OR (d.run, d.consumer_group, d.message) IN (
-      SELECT (s.run, s.consumer_group, at_source.message)
-      FROM settlements AS s
-      JOIN source_positions AS at_source ON at_source.run = s.run AND at_source.source = s.source
-      WHERE s.outcome = 'acked' AND s.action NOT IN ('retry', 'expire')
-        AND CASE s.covers
-          WHEN 'below' THEN at_source.source_position < s.source_position
-          ELSE at_source.message = s.message OR at_source.source_position = s.source_position
-        END
-    )
+  SELECT * FROM debts SEMI JOIN reached_before_removal USING (run, consumer_group, message)
 )
 SELECT
   k.*, h.handled_at, coalesce(h.times, 0) AS times,

@@ -6,10 +6,12 @@ SELECT run FROM runs WHERE world = 'simulated'
 UNION
 SELECT run FROM settings WHERE name = 'clock' AND value = 'shared';
 
--- What groups handled beside how it was sent. Along a `lane` (a key of one producer) messages are ordered by the moments of
--- their tries; across the lanes of a key (`several` producers) by acknowledgements.
+-- For each message that a group handled, and of whose key it handled another one that was surely sent before: when the last
+-- of those was first handled (`latest_before`), beside its own first handling (`handled_at`).
+-- A message is asked at its first try; among those of its producer it counts as sent before from its acked try on, among all
+-- (producer null here, only for keys of several) from its acknowledgement on. So one running maximum does it, without pairs.
 -- Without a shared clock only what one consumer handled alone is compared, within one producer.
-CREATE OR REPLACE TEMP TABLE handled_sends AS
+CREATE OR REPLACE TEMP TABLE handled_after AS
 WITH handled AS (
   SELECT
     h.run, h.consumer_group, h.message, h.handled_at, m.key, m.producer, m.first_invoked, m.acked_invoked, m.acked_at,
@@ -18,66 +20,45 @@ WITH handled AS (
   WHERE c.run IS NOT NULL
     OR (h.run, h.consumer_group, h.message) IN (
       SELECT (run, consumer_group, message)
-      FROM deliveries
-      WHERE result = 'handled' AND run NOT IN (SELECT run FROM comparable_clocks)
+      FROM deliveries ANTI JOIN comparable_clocks USING (run)
+      WHERE result = 'handled'
       GROUP BY run, consumer_group, message
       HAVING min(consumer) = max(consumer)
     )
 ),
-lanes AS (
+of_several AS (
+  SELECT run, key
+  FROM messages SEMI JOIN comparable_clocks USING (run)
+  GROUP BY run, key
+  HAVING min(producer) <> max(producer)
+),
+steps AS (
   SELECT
-    run, consumer_group, key, producer, its_clock, row_number() OVER () AS lane,
-    its_clock IS NULL AND count(*) OVER (PARTITION BY run, consumer_group, key) > 1 AS several
-  FROM handled
-  GROUP BY run, consumer_group, key, producer, its_clock
-)
-SELECT h.run, h.consumer_group, h.message, h.key, h.handled_at, h.first_invoked, h.acked_invoked, h.acked_at, l.lane, l.several
-FROM handled AS h
-JOIN lanes AS l
-  ON l.run = h.run AND l.consumer_group = h.consumer_group AND l.key = h.key AND l.producer = h.producer
-  AND l.its_clock IS NOT DISTINCT FROM h.its_clock;
-
--- For each message that a group handled, and of whose key it handled another one that was surely sent before: when the last
--- of those was first handled (`latest_before`), beside its own first handling (`handled_at`). A message is asked at its first
--- try; it counts as sent before from its acked try on. One running maximum along each lane does it, without pairs.
-CREATE OR REPLACE TEMP TABLE handled_after AS
-WITH steps AS (
-  SELECT
-    run, consumer_group, message, handled_at, lane, first_invoked AS moment,
+    run, consumer_group, key, producer, its_clock, message, handled_at, first_invoked AS moment,
     CASE WHEN acked_invoked = first_invoked THEN handled_at END AS counts
-  FROM handled_sends
+  FROM handled
   UNION ALL
-  SELECT run, consumer_group, NULL, handled_at, lane, acked_invoked, handled_at
-  FROM handled_sends
+  SELECT run, consumer_group, key, producer, its_clock, NULL, NULL, acked_invoked, handled_at
+  FROM handled
   WHERE acked_invoked > first_invoked
-),
-steps_of_several AS (
-  SELECT run, consumer_group, message, handled_at, key, first_invoked AS moment, NULL::BIGINT AS counts
-  FROM handled_sends
-  WHERE several
   UNION ALL
-  SELECT run, consumer_group, NULL, handled_at, key, acked_at, handled_at
-  FROM handled_sends
-  WHERE several AND acked_at IS NOT NULL
-),
-followed AS (
+  SELECT run, consumer_group, key, NULL, NULL, message, handled_at, first_invoked, NULL
+  FROM handled SEMI JOIN of_several USING (run, key)
+  UNION ALL
+  SELECT run, consumer_group, key, NULL, NULL, NULL, NULL, acked_at, handled_at
+  FROM handled SEMI JOIN of_several USING (run, key)
+  WHERE acked_at IS NOT NULL
+)
+SELECT run, consumer_group, message, any_value(handled_at) AS handled_at, max(latest_before) AS latest_before
+FROM (
   SELECT
     run, consumer_group, message, handled_at,
     max(counts) OVER (
-      PARTITION BY lane ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
+      PARTITION BY run, consumer_group, key, producer, its_clock ORDER BY moment
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
     ) AS latest_before
   FROM steps
-  UNION ALL
-  SELECT
-    run, consumer_group, message, handled_at,
-    max(counts) OVER (
-      PARTITION BY run, consumer_group, key ORDER BY moment
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
-    )
-  FROM steps_of_several
 )
-SELECT run, consumer_group, message, max(handled_at) AS handled_at, max(latest_before) AS latest_before
-FROM followed
 WHERE message IS NOT NULL AND latest_before IS NOT NULL
 GROUP BY run, consumer_group, message;
 
@@ -163,3 +144,43 @@ ASOF LEFT JOIN found AS f
   ON f.run = g.run AND f.reading = g.reading AND f.source = g.source AND f.shard_group = g.shard_group AND f.shard = g.shard
   AND g.right_position > f.source_position
 GROUP BY g.tenure, g.right_position;
+
+-- Keys that two consumers of a group or more had in hand, at whatever times.
+CREATE OR REPLACE TEMP TABLE keys_in_hands AS
+SELECT row_number() OVER () AS its_number, run, consumer_group, key
+FROM deliveries SEMI JOIN comparable_clocks USING (run)
+WHERE started_at IS NOT NULL AND key IS NOT NULL
+GROUP BY run, consumer_group, key
+HAVING min(consumer) <> max(consumer);
+
+-- Who had a message of these keys in hand (`its_number`), from when `until` when; and who of those that began before had one
+-- in hand for longest.
+CREATE OR REPLACE TEMP TABLE hands AS
+SELECT *, max(until) OVER earlier AS longest_until, arg_max(consumer, until) OVER earlier AS longest_by
+FROM (
+  SELECT
+    k.its_number, d.message, d.sequence, d.consumer, d.incarnation, d.source, d.started_at,
+    coalesce(d.ended_at, w.ended_at, r.ended_at) AS until
+  FROM deliveries AS d
+  JOIN keys_in_hands AS k USING (run, consumer_group, key)
+  JOIN runs AS r USING (run)
+  LEFT JOIN workers AS w ON w.run = d.run AND w.worker = d.consumer AND w.incarnation = d.incarnation
+  WHERE d.started_at < coalesce(d.ended_at, w.ended_at, r.ended_at)
+)
+WINDOW earlier AS (PARTITION BY its_number ORDER BY started_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
+
+-- Of each key in two hands at one time the first time it was.
+CREATE OR REPLACE TEMP TABLE grasps AS
+SELECT
+  t.its_number, t.message, t.sequence, t.consumer, t.incarnation, t.source, t.started_at,
+  o.message AS other_message, o.sequence AS other_sequence, o.consumer AS other_consumer,
+  o.incarnation AS other_incarnation, o.started_at AS other_started_at, o.until AS other_until
+FROM hands AS t
+JOIN hands AS o
+  ON o.its_number = t.its_number AND o.consumer <> t.consumer AND o.started_at <= t.started_at AND o.until > t.started_at
+-- Who still has the key in hand for longest may be the same consumer, and hide another one who has, too.
+WHERE t.longest_until > t.started_at AND (t.longest_by = t.consumer OR t.longest_by = o.consumer)
+QUALIFY row_number() OVER (
+  PARTITION BY t.its_number
+  ORDER BY t.started_at, t.consumer, t.message, o.until DESC, o.started_at, o.consumer, o.message
+) = 1;

@@ -23,13 +23,13 @@ WITH followed AS (
       PARTITION BY run, reader, source, key ORDER BY first_position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS any_producer
   FROM occurrences
-)
+),
+late AS MATERIALIZED (SELECT * FROM followed WHERE same_producer > acked_invoked OR any_producer > acked_at)
 SELECT a.*, b.message AS other, b.sequence AS other_sequence, b.first_position AS other_position
-FROM followed AS a
+FROM late AS a
 JOIN occurrences AS b
   ON b.run = a.run AND b.reader = a.reader AND b.source = a.source AND b.key = a.key AND b.first_position < a.first_position
-  AND b.first_invoked = CASE WHEN a.same_producer > a.acked_invoked THEN a.same_producer ELSE a.any_producer END
-WHERE a.same_producer > a.acked_invoked OR a.any_producer > a.acked_at;
+  AND b.first_invoked = CASE WHEN a.same_producer > a.acked_invoked THEN a.same_producer ELSE a.any_producer END;
 
 -- Keys with a message surely sent before another one that lies in another source: nobody reads them in order.
 CREATE OR REPLACE TEMP TABLE spread_keys AS

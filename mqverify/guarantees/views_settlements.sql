@@ -119,6 +119,7 @@ WITH positions AS (
     CASE WHEN outcome = 'acked' THEN completed_at END AS completed_at, consumer, incarnation
   FROM settlements
   WHERE covers = 'below' AND action NOT IN ('retry', 'expire') AND outcome IN ('acked', 'unknown')
+    AND (run, consumer_group, source) IN (SELECT (run, consumer_group, source) FROM resumptions)
 ),
 overwriting AS (
   SELECT

@@ -17,18 +17,22 @@ SELECT
 FROM ranked
 GROUP BY run, consumer_group, message;
 
--- Settlements of all positions below one, in their order along a source, and of each the earliest that reached as far: who
--- first settled past a message is one ASOF join.
+-- Settlements of all positions below one, in their order along a source, and when the earliest that reached as far was
+-- invoked: when a message was first settled past is one ASOF join. Only of groups that missed something.
 CREATE OR REPLACE TEMP TABLE settled_past AS
 SELECT
   run, consumer_group, source, source_position,
-  min({'invoked_at': invoked_at, 'consumer': consumer, 'incarnation': incarnation, 'reached': source_position, 'action': action})
-    OVER (
-      PARTITION BY run, consumer_group, source ORDER BY source_position
-      RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-    ) AS earliest
-FROM settlements
-WHERE covers = 'below' AND outcome = 'acked' AND action NOT IN ('retry', 'expire');
+  min(invoked_at) OVER (
+    PARTITION BY run, consumer_group, source ORDER BY source_position
+    ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+  ) AS earliest
+FROM (
+  SELECT run, consumer_group, source, source_position, min(invoked_at) AS invoked_at
+  FROM settlements
+  WHERE covers = 'below' AND outcome = 'acked' AND action NOT IN ('retry', 'expire')
+    AND (run, consumer_group) IN (SELECT (run, consumer_group) FROM owed WHERE times = 0)
+  GROUP BY run, consumer_group, source, source_position
+);
 
 -- What a group was owed and neither handled nor parked, in groups that drained, and in words why.
 CREATE OR REPLACE TEMP TABLE lost AS
@@ -49,7 +53,7 @@ tried AS (
   GROUP BY run, consumer_group, message
 ),
 passed AS (
-  SELECT g.run, g.consumer_group, g.message, s.earliest
+  SELECT g.run, g.consumer_group, g.message, g.source, s.earliest
   FROM (SELECT g.*, p.source, p.source_position FROM gone AS g JOIN source_positions AS p USING (run, message)) AS g
   ASOF JOIN settled_past AS s
     ON s.run = g.run AND s.consumer_group = g.consumer_group AND s.source = g.source
@@ -73,9 +77,8 @@ SELECT
   CASE
     WHEN n.parked THEN 'it was to be parked, yet the parked {place} does not hold it'
     WHEN n.parked IS NOT NULL THEN 'it was skipped'
-    WHEN s.earliest IS NOT NULL AND (x.run IS NULL OR s.earliest.invoked_at <= x.last_found_at)
-      THEN who(s.earliest.consumer, s.earliest.incarnation) || ' settled past it ({position} ' || s.earliest.reached || ') at '
-        || moment(s.earliest.invoked_at)
+    WHEN s.earliest IS NOT NULL AND (x.run IS NULL OR s.earliest <= x.last_found_at)
+      THEN s.settler || ' settled past it ({position} ' || s.reached || ') at ' || moment(s.earliest)
         || CASE WHEN t.failures > 0 THEN ' after its handler had failed' ELSE '' END
     WHEN x.run IS NOT NULL
       THEN 'it expired before it was read: ' || CASE
@@ -90,8 +93,16 @@ SELECT
 FROM gone AS g
 LEFT JOIN nacked AS n USING (run, consumer_group, message)
 LEFT JOIN tried AS t USING (run, consumer_group, message)
-LEFT JOIN (SELECT run, consumer_group, message, min(earliest) AS earliest FROM passed GROUP BY ALL) AS s
-  USING (run, consumer_group, message)
+LEFT JOIN (
+  SELECT
+    p.run, p.consumer_group, p.message, min(p.earliest) AS earliest,
+    arg_min(who(t.consumer, t.incarnation), p.earliest) AS settler, arg_min(t.source_position, p.earliest) AS reached
+  FROM passed AS p
+  JOIN settlements AS t
+    ON t.run = p.run AND t.consumer_group = p.consumer_group AND t.source = p.source AND t.invoked_at = p.earliest
+  WHERE t.covers = 'below' AND t.outcome = 'acked'
+  GROUP BY p.run, p.consumer_group, p.message
+) AS s USING (run, consumer_group, message)
 LEFT JOIN (SELECT DISTINCT ON (run, consumer_group, message) * FROM skipped) AS k USING (run, consumer_group, message)
 LEFT JOIN expired AS x USING (run, message);
 
