@@ -76,7 +76,7 @@ _FILES: Final = (
         "MQ007",
         "too many values or aliases",
         """Aliases (*name) are written out when they are read, and a few lines of aliases of aliases become more
-        values than a computer can hold. At most 1000 aliases and 100000 values, aliases written out, are read;
+        values than a computer can hold. At most 1000 aliases and 20000 values, aliases written out, are read;
         an alias needs an anchor before it and cannot contain itself.""",
         "a: &a [x, x, x]\nb: &b [*a, *a, *a]   # and so on",
         "handler: &fast {takes: 1ms}",

@@ -86,10 +86,8 @@ class Record:
 
     def _misspelt(self, name: str, node: Mapping) -> bool:
         """Whether an unknown key, reported already, was meant to be this one."""
-        return any(
-            entry.key.text not in self.words and did_you_mean(entry.key.text, self.words) == name
-            for entry in node.entries
-        )
+        unknown = [entry.key.text for entry in node.entries if entry.key.text not in self.words]
+        return any(did_you_mean(word, self.words) == name for word in unknown[:50])
 
     def _keys(self) -> str:
         return "its keys are " + ", ".join(self.words)
@@ -134,6 +132,8 @@ class OneOf:
 
 def unknown_key(key: Scalar, known: Names[str, Any], issues: Issues, advice: str | None = None) -> None:
     """Report a key that is none."""
+    if issues.full:
+        return
     if advice is None:
         meant = did_you_mean(key.text, known)
         advice = f"did you mean '{meant}'?" if meant else "its keys are " + ", ".join(known)

@@ -42,13 +42,18 @@ class Issues:
         self.errors: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether further mistakes are not kept: then no care need be taken over them."""
+        return len(self.errors) >= MOST
+
     def error(self, code: str, message: str, at: Node | Mark, help: str | None = None) -> None:  # noqa: A002
         """Report a mistake; a node is marked as bad, so that nobody complains about it again."""
         if not isinstance(at, Mark):
             if at.bad:
                 return
             at.bad = True
-        if len(self.errors) < MOST:
+        if not self.full:
             self.errors.append(self._diagnostic(code, message, at, help, "error"))
 
     def warn(self, code: str, message: str, at: Node | Mark, help: str | None = None) -> None:  # noqa: A002

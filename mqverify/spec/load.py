@@ -111,7 +111,7 @@ def find_files(paths: Iterable[str]) -> list[str]:
     """The files that these paths name, each once: a file itself, of a folder every YAML file below it, in order."""
     found: dict[str, None] = {}
     for path in paths:
-        if "\x00" in path:
+        if not path or "\x00" in path:
             raise UsageError(f"no such file or folder: {path!r}")
         try:
             mode = Path(path).stat().st_mode

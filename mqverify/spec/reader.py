@@ -19,7 +19,7 @@ from mqverify.spec.texts import quoted
 __all__ = ["DEEPEST", "MOST_ALIASES", "MOST_NODES", "read_yaml"]
 
 DEEPEST = 50
-MOST_NODES = 100_000
+MOST_NODES = 20_000
 """Nodes of a file with every alias written out."""
 MOST_ALIASES = 1_000
 
