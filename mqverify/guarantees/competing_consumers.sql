@@ -19,7 +19,7 @@ GROUP BY run;
 WITH alone AS (
   SELECT
     run, team, source, count(*) AS seen, arg_min(workers, began_at) AS workers, arg_min(consumers, began_at) AS consumers,
-    arg_min(examples, began_at) AS examples, arg_min(starts, began_at) AS starts, min(began_at) AS began_at,
+    arg_min(examples, began_at) AS examples, arg_min(started, began_at) AS started, min(began_at) AS began_at,
     arg_min(ended_at, began_at) AS ended_at
   FROM busy_windows
   WHERE source IS NOT NULL
@@ -34,7 +34,7 @@ SELECT
     WHEN 0 THEN 'no message of it was handled by one of them alone'
     ELSE quoted(a.workers[1]) || ' handled them all by itself'
   END
-  || ', from ' || moment(a.began_at) || ' to ' || moment(a.ended_at) || ' (' || a.starts || ' handlers started)'
+  || ', from ' || moment(a.began_at) || ' to ' || moment(a.ended_at) || ' (' || a.started || ' handlers started)'
   || CASE a.seen WHEN 1 THEN '' ELSE ', and so in all of its ' || a.seen || ' busy windows' END AS sentence
 FROM alone AS a LEFT JOIN places AS p ON p.run = a.run AND p.id = a.source
 ORDER BY a.run, a.team, a.source;

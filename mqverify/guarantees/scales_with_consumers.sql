@@ -37,7 +37,7 @@ SELECT
       || CASE WHEN at_work <= 10 THEN ' (' || array_to_string([quoted(one) FOR one IN workers], ', ') || ')' ELSE '' END
   END
   || ' in the best of ' || seen || CASE seen WHEN 1 THEN ' busy window' ELSE ' busy windows' END || ', from '
-  || moment(began_at) || ' to ' || moment(ended_at) || ', in which ' || starts || ' handlers started; ' || wanted
+  || moment(began_at) || ' to ' || moment(ended_at) || ', in which ' || started || ' handlers started; ' || wanted
   || ' were to share the work' AS sentence
 FROM best
 WHERE NOT shared

@@ -169,17 +169,24 @@ FROM (
 )
 WINDOW earlier AS (PARTITION BY its_number ORDER BY started_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
 
--- Of each key in two hands at one time the first time it was.
+-- Of each key in two hands at one time the first time it was. Another consumer than the one who has it in hand for longest
+-- sees two hands for certain; the same one may hide a third, so what it begins before that is looked at in full.
 CREATE OR REPLACE TEMP TABLE grasps AS
+WITH candidates AS (
+  SELECT *
+  FROM hands
+  WHERE longest_until > started_at
+  QUALIFY started_at <= coalesce(
+    min(started_at) FILTER (longest_by <> consumer) OVER (PARTITION BY its_number), 9223372036854775807
+  )
+)
 SELECT
   t.its_number, t.message, t.sequence, t.consumer, t.incarnation, t.source, t.started_at,
   o.message AS other_message, o.sequence AS other_sequence, o.consumer AS other_consumer,
   o.incarnation AS other_incarnation, o.started_at AS other_started_at, o.until AS other_until
-FROM hands AS t
+FROM candidates AS t
 JOIN hands AS o
   ON o.its_number = t.its_number AND o.consumer <> t.consumer AND o.started_at <= t.started_at AND o.until > t.started_at
--- Who still has the key in hand for longest may be the same consumer, and hide another one who has, too.
-WHERE t.longest_until > t.started_at AND (t.longest_by = t.consumer OR t.longest_by = o.consumer)
 QUALIFY row_number() OVER (
   PARTITION BY t.its_number
   ORDER BY t.started_at, t.consumer, t.message, o.until DESC, o.started_at, o.consumer, o.message

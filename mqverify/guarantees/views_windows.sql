@@ -5,16 +5,13 @@
 -- Everything that rules a moment out is an interval; spans and windows are what such intervals leave free, found by a
 -- running maximum of their ends.
 
-CREATE OR REPLACE TEMP TABLE teams AS
-SELECT
-  row_number() OVER () AS team_id, run, team, any_value(consumer_group) AS consumer_group, count(*) AS members,
-  bool_or(delivery = 'exclusive') AS exclusive
-FROM groups SEMI JOIN comparable_clocks USING (run)
-GROUP BY run, team;
-
 CREATE OR REPLACE TEMP TABLE team_of AS
-SELECT g.run, g.consumer_group, t.team_id, t.exclusive
-FROM groups AS g JOIN teams AS t USING (run, team);
+SELECT
+  run, consumer_group, dense_rank() OVER (ORDER BY run, team) AS team_id,
+  CASE WHEN count(*) OVER same_team = 1 THEN consumer_group ELSE team END AS team, count(*) OVER same_team AS members,
+  bool_or(delivery = 'exclusive') OVER same_team AS exclusive
+FROM groups SEMI JOIN comparable_clocks USING (run)
+WINDOW same_team AS (PARTITION BY run, team);
 
 -- Moments at which the share of work is not settled: (team_id, began_at, ended_at).
 CREATE OR REPLACE TEMP TABLE unsettled AS
@@ -63,12 +60,12 @@ UNION ALL
 SELECT team_id, began_at, coalesce(done_at, ended_at) FROM held
 UNION ALL
 SELECT t.team_id, f.began_at, coalesce(f.ended_at, r.ended_at)
-FROM faults AS f JOIN runs AS r USING (run) JOIN teams AS t USING (run)
+FROM faults AS f JOIN runs AS r USING (run) JOIN team_of AS t USING (run)
 WHERE f.took_effect AND f.began_at IS NOT NULL
 UNION ALL
-SELECT t.team_id, r.ended_at, r.ended_at FROM teams AS t JOIN runs AS r USING (run);
+SELECT t.team_id, r.ended_at, r.ended_at FROM team_of AS t JOIN runs AS r USING (run);
 
--- Spans with two consumers or more, all alive throughout, in which enough handlings start for a window.
+-- Spans with two consumers or more, all alive throughout, and the handlings that start in them (`starts`).
 CREATE OR REPLACE TEMP TABLE spans AS
 WITH free AS (
   SELECT
@@ -77,164 +74,129 @@ WITH free AS (
       PARTITION BY team_id ORDER BY began_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS began_at
   FROM unsettled
-),
-manned AS (
-  SELECT f.team_id, f.began_at, f.ended_at, count(DISTINCT w.worker) AS consumers
-  FROM free AS f
-  JOIN team_of AS t USING (team_id)
-  JOIN workers AS w ON w.run = t.run AND w.consumer_group = t.consumer_group AND w.kind = 'consumer'
-  WHERE f.ended_at > f.began_at AND w.began_at <= f.began_at AND (w.ended_at IS NULL OR w.ended_at >= f.ended_at)
-  GROUP BY f.team_id, f.began_at, f.ended_at
-  HAVING count(DISTINCT w.worker) >= 2
-),
-started AS (
-  SELECT m.team_id, m.began_at
-  FROM (
-    SELECT t.team_id, d.started_at
-    FROM deliveries AS d JOIN team_of AS t USING (run, consumer_group)
-    WHERE d.started_at IS NOT NULL AND t.team_id IN (SELECT team_id FROM manned)
-  ) AS d
-  ASOF JOIN manned AS m ON m.team_id = d.team_id AND d.started_at >= m.began_at
-  WHERE d.started_at < m.ended_at
 )
-SELECT row_number() OVER () AS span, m.*
-FROM manned AS m JOIN (SELECT team_id, began_at, count(*) AS starts FROM started GROUP BY ALL) AS s USING (team_id, began_at)
-WHERE s.starts >= 20 * m.consumers;
+SELECT row_number() OVER () AS span, f.team_id, f.began_at, f.ended_at, count(DISTINCT w.worker) AS consumers
+FROM free AS f
+JOIN team_of AS t USING (team_id)
+JOIN workers AS w ON w.run = t.run AND w.consumer_group = t.consumer_group AND w.kind = 'consumer'
+WHERE f.ended_at > f.began_at AND w.began_at <= f.began_at AND (w.ended_at IS NULL OR w.ended_at >= f.ended_at)
+GROUP BY f.team_id, f.began_at, f.ended_at
+HAVING count(DISTINCT w.worker) >= 2;
 
--- Busy windows of teams (`source` null) and of single sources: `consumers` alive, `starts` of handlers in it, by which
--- `workers`, and a few of the messages. In a team that shares nothing, a message that more than one handled counts for no
--- worker.
-CREATE OR REPLACE TEMP TABLE busy_windows AS
-WITH busy_teams AS (SELECT DISTINCT team_id FROM spans),
-attempts AS (
-  SELECT t.team_id, d.run, d.message, d.consumer, d.source, coalesce(d.shard, -1) AS shard, d.started_at, d.result
-  FROM deliveries AS d JOIN team_of AS t USING (run, consumer_group)
-  WHERE d.started_at IS NOT NULL AND t.team_id IN (SELECT team_id FROM busy_teams)
-),
--- From its acknowledgement to the first start of a handler a message waits, if the team handles it at all.
-waits AS (
-  SELECT a.team_id, a.source, a.shard, a.started_at, m.acked_at
+-- A lane is a source that a team consumes, or a shard of it: each must have one waiting.
+CREATE OR REPLACE TEMP TABLE lanes AS
+SELECT row_number() OVER () AS lane, t.team_id, h.run, h.source, coalesce(h.shard, -1) AS shard, min(h.began_at) AS since
+FROM tenures AS h JOIN team_of AS t USING (run, consumer_group)
+WHERE t.team_id IN (SELECT team_id FROM spans)
+GROUP BY t.team_id, h.run, h.source, coalesce(h.shard, -1);
+
+-- Handlings that started. In a team of several that share nothing, `shared` leaves out what more than one handled.
+CREATE OR REPLACE TEMP TABLE starts AS
+SELECT
+  d.run, l.team_id, l.lane, d.message, d.consumer, d.started_at, d.result = 'handled' AS is_handled,
+  t.members = 1 OR d.message IS NULL OR (t.team_id, d.message) NOT IN (
+    SELECT (o.team_id, e.message)
+    FROM deliveries AS e JOIN team_of AS o USING (run, consumer_group)
+    WHERE o.members > 1 AND e.result = 'handled' AND e.message IS NOT NULL
+    GROUP BY o.team_id, e.message
+    HAVING min(e.consumer) <> max(e.consumer)
+  ) AS shared
+FROM deliveries AS d
+JOIN team_of AS t USING (run, consumer_group)
+JOIN lanes AS l ON l.team_id = t.team_id AND l.source = d.source AND l.shard = coalesce(d.shard, -1)
+WHERE d.started_at IS NOT NULL;
+
+-- What changes how many wait: from its acknowledgement to the first start of a handler a message waits, if the team handles
+-- it at all. A change of 0 is the beginning of a lane or of a span.
+CREATE OR REPLACE TEMP TABLE steps AS
+WITH waits AS (
+  SELECT s.team_id, s.lane, s.started_at, m.acked_at
   FROM (
-    SELECT
-      team_id, run, message, arg_min(source, started_at) AS source, arg_min(shard, started_at) AS shard,
-      min(started_at) AS started_at
-    FROM attempts
+    SELECT team_id, run, message, arg_min(lane, started_at) AS lane, min(started_at) AS started_at
+    FROM starts
     WHERE message IS NOT NULL
     GROUP BY team_id, run, message
-    HAVING bool_or(result = 'handled')
-  ) AS a
+    HAVING bool_or(is_handled)
+  ) AS s
   JOIN messages AS m USING (run, message)
-  WHERE m.acked_at < a.started_at
-),
--- A lane is a source, or a shard of it: each must have one waiting.
-lanes AS (
-  SELECT row_number() OVER () AS lane, *
-  FROM (
-    SELECT t.team_id, h.source, coalesce(h.shard, -1) AS shard, min(h.began_at) AS since
-    FROM tenures AS h JOIN team_of AS t USING (run, consumer_group)
-    WHERE t.team_id IN (SELECT team_id FROM busy_teams)
-    GROUP BY ALL
-  )
-),
-in_lanes AS (
-  SELECT l.team_id, l.lane, w.acked_at, w.started_at FROM waits AS w JOIN lanes AS l USING (team_id, source, shard)
-),
-steps AS (
-  SELECT team_id, lane, acked_at AS moment, 1 AS change FROM in_lanes
-  UNION ALL
-  SELECT team_id, lane, started_at, -1 FROM in_lanes
-  UNION ALL
-  SELECT team_id, lane, since, 0 FROM lanes
-  UNION ALL
-  SELECT s.team_id, l.lane, s.began_at, 0 FROM spans AS s JOIN lanes AS l USING (team_id) WHERE s.began_at >= l.since
-),
-counted AS (
+  WHERE m.acked_at < s.started_at
+)
+SELECT team_id, lane, acked_at AS moment, 1 AS change FROM waits
+UNION ALL
+SELECT team_id, lane, started_at, -1 FROM waits
+UNION ALL
+SELECT team_id, lane, since, 0 FROM lanes
+UNION ALL
+SELECT s.team_id, l.lane, s.began_at, 0 FROM spans AS s JOIN lanes AS l USING (team_id) WHERE s.began_at >= l.since;
+
+-- How many wait, in all lanes of the team and in this one, from each step to the next, within a span.
+CREATE OR REPLACE TEMP TABLE queues AS
+SELECT
+  s.span, s.consumers, c.lane, c.moment, c.waiting, c.waiting_here,
+  coalesce(c.next_moment, s.ended_at) AS next_moment, coalesce(c.next_here, s.ended_at) AS next_here
+FROM (
   SELECT
-    team_id, lane, moment,
-    sum(change) OVER all_lanes AS waiting, lead(moment) OVER all_lanes AS next_moment,
+    team_id, lane, moment, sum(change) OVER all_lanes AS waiting, lead(moment) OVER all_lanes AS next_moment,
     sum(change) OVER one_lane AS waiting_here, lead(moment) OVER one_lane AS next_here
   FROM steps
   WINDOW
     all_lanes AS (PARTITION BY team_id ORDER BY moment, change, lane ROWS UNBOUNDED PRECEDING),
     one_lane AS (PARTITION BY lane ORDER BY moment, change ROWS UNBOUNDED PRECEDING)
-),
-moments AS (
-  SELECT c.*, s.span, s.consumers, s.ended_at AS span_ended_at
-  FROM counted AS c ASOF JOIN spans AS s ON s.team_id = c.team_id AND c.moment >= s.began_at
-  WHERE c.moment < s.ended_at
-),
--- The waiting of a source of several shards; elsewhere a source is a lane.
-sharded AS (
-  SELECT
-    m.span, m.consumers, m.span_ended_at, l.source, m.moment, lead(m.moment) OVER one_source AS next_moment,
-    sum(m.waiting_here - m.waited_here) OVER one_source AS waiting_here
-  FROM (
-    SELECT *, coalesce(lag(waiting_here) OVER (PARTITION BY span, lane ORDER BY moment, next_here), 0) AS waited_here
-    FROM moments
-    WHERE lane IN (SELECT lane FROM lanes WHERE shard <> -1)
-  ) AS m
-  JOIN lanes AS l USING (lane)
-  WINDOW one_source AS (PARTITION BY m.span, l.source ORDER BY m.moment, m.lane ROWS UNBOUNDED PRECEDING)
-),
-scopes AS (
-  SELECT s.span, NULL::BIGINT AS source, s.began_at, s.ended_at FROM spans AS s
+) AS c
+ASOF JOIN spans AS s ON s.team_id = c.team_id AND c.moment >= s.began_at
+WHERE c.moment < s.ended_at;
+
+-- What is left when the moments are ruled out at which too few wait: for the team (`lane` 0), and for each lane that is a
+-- source by itself.
+CREATE OR REPLACE TEMP TABLE openings AS
+WITH ruled_out AS (
+  SELECT span, 0 AS lane, moment AS began_at, next_moment AS ended_at FROM queues WHERE waiting < 10 * consumers
   UNION ALL
-  SELECT DISTINCT s.span, l.source, s.began_at, s.ended_at FROM spans AS s JOIN lanes AS l USING (team_id)
-),
-ruled_out AS (
-  SELECT span, NULL::BIGINT AS source, moment AS began_at, coalesce(next_moment, span_ended_at) AS ended_at
-  FROM moments
-  WHERE waiting < 10 * consumers
+  SELECT span, 0, moment, next_here FROM queues WHERE waiting_here = 0
   UNION ALL
-  SELECT span, NULL, moment, coalesce(next_here, span_ended_at) FROM moments WHERE waiting_here = 0
+  SELECT span, lane, moment, next_here FROM queues WHERE waiting_here < 10 * consumers
   UNION ALL
-  SELECT m.span, l.source, m.moment, coalesce(m.next_here, m.span_ended_at)
-  FROM moments AS m JOIN lanes AS l USING (lane)
-  WHERE m.waiting_here < CASE WHEN l.shard = -1 THEN 10 * m.consumers ELSE 1 END
+  SELECT span, unnest([0, lane]), began_at, began_at FROM spans JOIN lanes USING (team_id)
   UNION ALL
-  SELECT span, source, moment, coalesce(next_moment, span_ended_at) FROM sharded WHERE waiting_here < 10 * consumers
-  UNION ALL
-  SELECT span, source, began_at, began_at FROM scopes
-  UNION ALL
-  SELECT span, source, ended_at, ended_at FROM scopes
+  SELECT span, unnest([0, lane]), ended_at, ended_at FROM spans JOIN lanes USING (team_id)
 ),
 free AS (
   SELECT
-    span, source, began_at AS ended_at,
+    span, lane, began_at AS ended_at,
     max(ended_at) OVER (
-      PARTITION BY span, source ORDER BY began_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      PARTITION BY span, lane ORDER BY began_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS began_at
   FROM ruled_out
-),
-windows AS (
-  SELECT s.team_id, s.consumers, f.source, coalesce(f.source, -1) AS scope, f.began_at, f.ended_at
-  FROM free AS f JOIN spans AS s USING (span)
-  WHERE f.ended_at > f.began_at
-),
-scoped AS (
-  SELECT *, -1 AS scope FROM attempts
-  UNION ALL
-  SELECT *, source AS scope FROM attempts
-),
--- What more than one of a team handled is no sharing.
-by_several AS (
-  SELECT team_id, message
-  FROM attempts
-  WHERE result = 'handled' AND team_id IN (SELECT team_id FROM teams WHERE members > 1)
-  GROUP BY team_id, message
-  HAVING min(consumer) <> max(consumer)
-),
-filled AS (
-  SELECT
-    w.team_id, w.source, w.began_at, w.ended_at, w.consumers, count(*) AS starts,
-    list_sort(list(DISTINCT a.consumer) FILTER (b.message IS NULL)) AS workers,
-    arg_min(a.message, a.started_at, 2) FILTER (a.message IS NOT NULL) AS examples
-  FROM scoped AS a
-  ASOF JOIN windows AS w ON w.team_id = a.team_id AND w.scope = a.scope AND a.started_at >= w.began_at
-  LEFT JOIN by_several AS b ON b.team_id = a.team_id AND b.message = a.message
-  WHERE a.started_at < w.ended_at
-  GROUP BY ALL
-  HAVING count(*) >= 20 * w.consumers
 )
-SELECT t.run, CASE WHEN t.members = 1 THEN t.consumer_group ELSE t.team END AS team, f.* REPLACE (coalesce(f.workers, []) AS workers)
-FROM filled AS f JOIN teams AS t USING (team_id);
+SELECT s.team_id, s.consumers, f.lane, f.began_at, f.ended_at
+FROM free AS f JOIN spans AS s USING (span)
+WHERE f.ended_at > f.began_at AND (f.lane = 0 OR f.lane IN (SELECT lane FROM lanes WHERE shard = -1));
+
+-- Busy windows of teams (`source` null) and of single sources: `consumers` alive, how many handlings start in it, by which
+-- `workers`, and the first messages of these. Where a source is split in shards and is the only one, the team's are its own.
+CREATE OR REPLACE TEMP TABLE busy_windows AS
+WITH filled AS (
+  SELECT
+    o.team_id, o.lane, o.began_at, o.ended_at, o.consumers, count(*) AS started,
+    list_sort(list(DISTINCT s.consumer) FILTER (s.shared)) AS workers,
+    arg_min(s.message, s.started_at, 2) FILTER (s.message IS NOT NULL) AS examples
+  FROM (SELECT *, unnest([0, lane]) AS scope FROM starts) AS s
+  ASOF JOIN openings AS o ON o.team_id = s.team_id AND o.lane = s.scope AND s.started_at >= o.began_at
+  WHERE s.started_at < o.ended_at
+  GROUP BY ALL
+  HAVING count(*) >= 20 * o.consumers
+),
+sources AS (
+  SELECT team_id, CASE WHEN shard = -1 THEN lane ELSE 0 END AS lane, any_value(source) AS source
+  FROM lanes
+  GROUP BY ALL
+  HAVING count(DISTINCT source) = 1
+)
+SELECT t.run, t.team_id, t.team, NULL::BIGINT AS source, f.* EXCLUDE (team_id, lane, workers), coalesce(f.workers, []) AS workers
+FROM filled AS f JOIN (SELECT DISTINCT run, team_id, team FROM team_of) AS t USING (team_id)
+WHERE f.lane = 0
+UNION ALL
+SELECT t.run, t.team_id, t.team, s.source, f.* EXCLUDE (team_id, lane, workers), coalesce(f.workers, [])
+FROM filled AS f
+JOIN (SELECT DISTINCT run, team_id, team FROM team_of) AS t USING (team_id)
+JOIN sources AS s USING (team_id, lane);
