@@ -137,7 +137,7 @@ class Commits:
 
     def maybe_auto(self) -> None:
         """In a poll: commit if the interval is over."""
-        if self.auto and not self._background and self._kernel.now > self._deadline:
+        if self.auto and not self._background and self._kernel.now >= self._deadline:
             self._deadline = self._kernel.now + self._interval
             self.auto_now()
 

@@ -84,7 +84,7 @@ class Polling:
         wait_until = until
         if self.grouped:
             for due in (self.commits.next_deadline(), self.membership.next_heartbeat()):
-                if due is not None and due < wait_until:
+                if due is not None and self._kernel.now < due < wait_until:
                     wait_until = due
         records, nothing_to_await = self.fetcher.fetch(max_records, update_positions, wait_until, self._idle)
         if not records:
