@@ -157,7 +157,7 @@ def _gather(chunks: Sequence[Callable[[], Chunk]]) -> _Gathered:
 
 
 def _run_real(scenario: Scenario, runs: int, seed: int) -> _Gathered:
-    from mqverify.worlds.chunk import run_real_chunk
+    from mqverify.worlds.real_chunk import run_real_chunk
 
     if not runs:
         return _Gathered()

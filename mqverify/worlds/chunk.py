@@ -28,7 +28,8 @@ _LEAST_PATIENCE = 600 * SECOND
 def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE) -> int:
     """How long nothing may progress before a run gives up, in nanoseconds.
 
-    Longer than every T of its guarantees and the longest time-out of its settings, and at least ten minutes.
+    Longer than every T of its guarantees, the longest time-out of its settings and the workload's own pace, and at
+    least ten minutes.
     """
     times = [
         int(value)
@@ -36,7 +37,12 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
         for value in expectation.parameters.values()
         if value.isdecimal()
     ]
-    return max([least, backend.longest_wait(scenario.settings) + SECOND, *times])
+    workload = scenario.spec.workload
+    pauses = [fault.handler[1] for fault in scenario.spec.faults if fault.handler is not None]
+    handlings = [(group.handler or workload.handler).takes[1] for group in workload.groups.values()]
+    between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)
+    own_pace = 2 * max([between_sends, *pauses, *handlings])
+    return max([least, backend.longest_wait(scenario.settings) + SECOND, own_pace, *times])
 
 
 def run_simulated_chunk(scenario: Scenario, seeds: Sequence[int]) -> Chunk:

@@ -178,8 +178,7 @@ class Injector:
         state.phase = "active"
 
         def resume() -> None:
-            known = self._conductor.workers[worker.name]
-            known.paused, known.progress = False, None
+            self._conductor.workers[worker.name].paused = False
             self._world.resume(worker)
             self._over(state)
 
