@@ -91,6 +91,7 @@ class Conductor:
             if notice is not None:
                 self._take(notice)
             elif self._agenda and self._agenda[0].time <= self.world.now():
+                self._progress_at = self.world.now()
                 heappop(self._agenda).call()
             if self._out_of_patience():
                 give_up_reason = self._where_it_stands()

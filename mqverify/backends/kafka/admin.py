@@ -35,6 +35,8 @@ class KafkaAdmin:
         topic = {"num_partitions": count, "replication_factor": 1, "configs": configs}
         self._admin.create_topics({self._adapter.topic: topic})
         self._partitions = count
+        if settings.auto_offset_reset == "none":
+            self._commit_beginnings()
 
     def remove(self) -> None:
         self._admin.delete_topics([self._adapter.topic])
@@ -113,6 +115,20 @@ class KafkaAdmin:
                 auto_offset_reset="earliest",
             )
         return self._reader
+
+    def _commit_beginnings(self) -> None:
+        """Under `auto.offset.reset = none` a group cannot start without offsets: give each its first, as one does."""
+        for group in self._adapter.plan.workload.groups:
+            consumer = self._library.KafkaConsumer(
+                bootstrap_servers=self._adapter.address,
+                client_id="mqverify-offsets",
+                group_id=f"{self._adapter.prefix}{group}",
+                enable_auto_commit=False,
+            )
+            partitions = self._topic_partitions()
+            consumer.assign(partitions)
+            consumer.commit({partition: self._library.OffsetAndMetadata(0, "", -1) for partition in partitions})
+            consumer.close(autocommit=False)
 
     def _topic_partitions(self) -> list[Any]:
         topic, make = self._adapter.topic, self._library.TopicPartition

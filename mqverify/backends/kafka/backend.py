@@ -48,7 +48,7 @@ class KafkaBackend:
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:
             return group.start
-        return "beginning" if settings.auto_offset_reset == "earliest" else "end"
+        return "end" if settings.auto_offset_reset == "latest" else "beginning"
 
     def delivery(self, settings: Any) -> str:
         return "exclusive"
