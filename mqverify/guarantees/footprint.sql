@@ -13,7 +13,11 @@ WITH bounds_given AS (
   FROM runs AS r JOIN parameters AS p USING (scenario)
   WHERE p.guarantee = 'footprint'
 ),
-unread AS (SELECT DISTINCT run FROM bounds_given ANTI JOIN footprint USING (run, kind))
+unread AS (
+  SELECT run FROM bounds_given ANTI JOIN footprint USING (run, kind)
+  UNION
+  SELECT run FROM bounds_given WHERE bound IS NULL
+)
 SELECT run, count(*) AS obligations
 FROM footprint AS f JOIN bounds_given AS g USING (run, kind)
 WHERE f.value > g.bound OR run NOT IN (SELECT run FROM unread)

@@ -13,51 +13,56 @@ SELECT
 FROM groups SEMI JOIN comparable_clocks USING (run)
 WINDOW same_team AS (PARTITION BY run, team);
 
--- Moments at which the share of work is not settled: (team_id, began_at, ended_at).
+-- Moments at which it is not settled who works on what: (team_id, began_at, ended_at).
 CREATE OR REPLACE TEMP TABLE unsettled AS
 WITH lives AS (
-  SELECT t.team_id, t.exclusive, w.worker, w.began_at, coalesce(w.ended_at, r.ended_at) AS ended_at
+  SELECT
+    t.team_id, t.exclusive, w.worker, w.incarnation, w.began_at, least(coalesce(w.ended_at, r.ended_at), r.ended_at) AS ended_at
   FROM workers AS w JOIN team_of AS t USING (run, consumer_group) JOIN runs AS r USING (run)
   WHERE w.kind = 'consumer'
 ),
+-- Where sources are handed round, each goes from tenure to tenure; elsewhere each consumer does.
 held AS (
   SELECT
-    t.team_id, t.exclusive, h.consumer, h.source, h.began_at, h.done_at, h.ended_at, h.changed, r.ended_at AS run_ended_at
+    t.team_id, t.exclusive, h.consumer, h.incarnation, h.began_at, coalesce(h.done_at, h.ended_at) AS done_at, h.ended_at,
+    h.changed, r.ended_at AS run_ended_at,
+    CASE WHEN t.exclusive THEN h.source::VARCHAR ELSE h.consumer END AS baton
   FROM tenures AS h JOIN team_of AS t USING (run, consumer_group) JOIN runs AS r USING (run)
-),
--- Who is without its source waits for the next tenure of that source; where sources are not handed round, the consumer
--- waits for its own next one.
-released AS (
-  SELECT team_id, exclusive, CASE WHEN exclusive THEN source::VARCHAR ELSE consumer END AS what, ended_at, run_ended_at
-  FROM held
-  WHERE changed OR (exclusive AND ended_at < run_ended_at)
-),
-taken AS (
-  SELECT team_id, CASE WHEN exclusive THEN source::VARCHAR ELSE consumer END AS what, began_at
-  FROM held
 ),
 waiting AS (
   SELECT r.team_id, r.ended_at AS began_at, coalesce(t.began_at, r.run_ended_at) AS ended_at
-  FROM released AS r ASOF LEFT JOIN taken AS t ON t.team_id = r.team_id AND t.what = r.what AND r.ended_at <= t.began_at
+  FROM held AS r ASOF LEFT JOIN held AS t ON t.team_id = r.team_id AND t.baton = r.baton AND r.ended_at <= t.began_at
+  WHERE r.changed OR (r.exclusive AND r.ended_at < r.run_ended_at)
 ),
--- A consumer has joined when the first assignment after its beginning is done: one of its group, for who gets nothing is
--- told nothing; its own, where sources are not handed round.
-known AS (
-  SELECT team_id, CASE WHEN exclusive THEN '' ELSE consumer END AS who_joined, began_at, coalesce(done_at, ended_at) AS done_at
-  FROM held
+-- A consumer that does not know yet that a source of its is another one's by now.
+ousted AS (
+  SELECT team_id, next_began_at AS began_at, ended_at
+  FROM (SELECT *, lead(began_at) OVER (PARTITION BY team_id, baton ORDER BY began_at) AS next_began_at FROM held WHERE exclusive)
+  WHERE next_began_at < ended_at
 ),
+-- A consumer has joined when its first assignment is done; one that gets no source, when the last of its group is.
 joining AS (
-  SELECT l.team_id, l.began_at, coalesce(k.done_at, l.ended_at) AS ended_at
-  FROM (SELECT *, CASE WHEN exclusive THEN '' ELSE worker END AS who_joined FROM lives) AS l
-  ASOF LEFT JOIN known AS k ON k.team_id = l.team_id AND k.who_joined = l.who_joined AND l.began_at <= k.began_at
+  SELECT
+    l.team_id, l.began_at,
+    CASE
+      WHEN o.done_at IS NOT NULL THEN o.done_at
+      WHEN l.exclusive AND g.done_at >= l.began_at THEN least(g.done_at, l.ended_at)
+      ELSE l.ended_at
+    END AS ended_at
+  FROM lives AS l
+  LEFT JOIN (SELECT team_id, consumer, incarnation, min(done_at) AS done_at FROM held GROUP BY ALL) AS o
+    ON o.team_id = l.team_id AND o.consumer = l.worker AND o.incarnation = l.incarnation
+  LEFT JOIN (SELECT team_id, max(done_at) AS done_at FROM held GROUP BY ALL) AS g ON g.team_id = l.team_id
 )
 SELECT team_id, began_at, ended_at FROM waiting
+UNION ALL
+SELECT team_id, began_at, ended_at FROM ousted
 UNION ALL
 SELECT team_id, began_at, ended_at FROM joining
 UNION ALL
 SELECT team_id, ended_at, ended_at FROM lives
 UNION ALL
-SELECT team_id, began_at, coalesce(done_at, ended_at) FROM held
+SELECT team_id, began_at, done_at FROM held
 UNION ALL
 SELECT t.team_id, f.began_at, coalesce(f.ended_at, r.ended_at)
 FROM faults AS f JOIN runs AS r USING (run) JOIN team_of AS t USING (run)
@@ -129,7 +134,7 @@ SELECT team_id, lane, since, 0 FROM lanes
 UNION ALL
 SELECT s.team_id, l.lane, s.began_at, 0 FROM spans AS s JOIN lanes AS l USING (team_id) WHERE s.began_at >= l.since;
 
--- How many wait, in all lanes of the team and in this one, from each step to the next, within a span.
+-- Where too few may wait: how many, in all lanes of the team and in this one, from a step to the next, within a span.
 CREATE OR REPLACE TEMP TABLE queues AS
 SELECT
   s.span, s.consumers, c.lane, c.moment, c.waiting, c.waiting_here,
@@ -143,6 +148,8 @@ FROM (
     all_lanes AS (PARTITION BY team_id ORDER BY moment, change, lane ROWS UNBOUNDED PRECEDING),
     one_lane AS (PARTITION BY lane ORDER BY moment, change ROWS UNBOUNDED PRECEDING)
 ) AS c
+JOIN (SELECT team_id, 10 * max(consumers) AS most FROM spans GROUP BY team_id) AS t
+  ON t.team_id = c.team_id AND (c.waiting < t.most OR c.waiting_here < t.most)
 ASOF JOIN spans AS s ON s.team_id = c.team_id AND c.moment >= s.began_at
 WHERE c.moment < s.ended_at;
 

@@ -167,6 +167,41 @@ def test_a_consumer_that_still_joins_is_not_expected_to_work() -> None:
     assert (verdict.verdict, verdict.obligations) == ("held", 1)
 
 
+def test_members_that_are_not_there_yet_are_not_expected_to_work() -> None:
+    """Both live from the start, but the first drains nearly everything before the second has joined."""
+    history = History(partitions=2)
+    for number in range(2):
+        history.worker(f"consumer-{number + 1}")
+    for message in range(200):
+        history.send(message, partition=message % 2)
+    for source in range(2):
+        history.assign("consumer-1", source=source, start=0)
+    history.handles(range(190))
+    for source in range(2):
+        history.revoke("consumer-1", source=source)
+    for source in range(2):
+        history.assign(f"consumer-{source + 1}", source=source, start=95, start_from="committed")
+    for message in range(190, 200):
+        history.handle(message, f"consumer-{message % 2 + 1}")
+    assert history.verdict(SCALES).verdict == "inconclusive"
+
+
+def test_a_zombie_that_does_not_know_it_is_one_is_not_expected_to_share() -> None:
+    """consumer-2 lost its partition while it was paused, and after the pause it handles on for a while."""
+    history = History(partitions=2)
+    for number in range(2):
+        history.worker(f"consumer-{number + 1}")
+        history.assign(f"consumer-{number + 1}", source=number, start=0)
+    history.fault("pause", target="consumer-2", until=history.now + 10)
+    for message in range(300):
+        history.send(message, partition=message % 2)
+    history.assign("consumer-1", source=1, start=0)
+    history.handles(range(280))
+    history.revoke("consumer-2", source=1, change="lost")
+    history.handles(range(280, 300))
+    assert history.verdict(SCALES).verdict == "inconclusive"
+
+
 def test_the_time_before_a_crash_and_after_the_rebalance_are_two_windows() -> None:
     history = History(partitions=2)
     backlog(history, {0: ["consumer-1"], 1: ["consumer-2"]}, 100)
