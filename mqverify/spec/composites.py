@@ -54,7 +54,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Record:
-    """A mapping with known keys. Reads to a dictionary of those that are there and right."""
+    """A mapping with known keys. Reads to a dictionary of those that are there; what is wrong or missing is INVALID."""
 
     words: Names[str, Word]
     what: str = "a mapping"
@@ -79,9 +79,10 @@ class Record:
             else:
                 values[entry.key.text] = word.shape.read(entry.value, issues)
         for name, word in self.words.items():
-            if word.required and name not in values and not self._misspelt(name, node):
-                issues.error("MQ201", f"missing key '{name}' in {self.what}", node.mark, word.about)
-                node.bad = True
+            if word.required and name not in values:
+                values[name] = INVALID
+                if not self._misspelt(name, node):
+                    issues.error("MQ201", f"missing key '{name}' in {self.what}", node.mark, word.about)
         return values
 
     def _misspelt(self, name: str, node: Mapping) -> bool:

@@ -176,7 +176,7 @@ def read_fault(node: Node, kinds: Names[str, FaultKind], crew: Crew | None, issu
             _unknown_option(entry.key, kind, words, kinds, issues)
     known = Mapping(node.mark, [entry for entry in node.entries if entry.key.text in words])
     values = Record(words, f"'{kind.name}'").read(known, issues)
-    clean = values is not INVALID and not any(value is INVALID for value in values.values())
+    clean = values is not INVALID and not any(_invalid(value) for value in values.values())
     places: dict[str, Node] = {entry.key.text: entry.value for entry in known.entries}
     if not clean or not _complete(kind, values, node, issues):
         return None
@@ -188,6 +188,10 @@ def read_fault(node: Node, kinds: Names[str, FaultKind], crew: Crew | None, issu
         {"kind": kind.name, "target": targets, "group": group, "line": node.mark.line, **_fields(kind, values)}
     )
     return FaultLine(fault, kind, node, places, roles)
+
+
+def _invalid(value: Any) -> bool:
+    return value is INVALID or (isinstance(value, dict) and INVALID in value.values())
 
 
 def _kind_of(node: Mapping, kinds: Names[str, FaultKind], issues: Issues) -> FaultKind | None:

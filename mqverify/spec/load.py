@@ -98,7 +98,7 @@ def _is_spec(root: Node | None) -> bool:
         return False
     keys = [entry.key.text for entry in root.entries]
     if "spec" in keys:
-        return True
+        return not {"apiVersion", "kind"}.issubset(keys)  # Kubernetes calls a part of its manifests so.
     words = {"workload", "backends", "faults", "expect"}.intersection(keys)
     return len(words) >= 2 or (bool(words) and any(did_you_mean(key, ("spec",)) for key in keys))
 

@@ -70,10 +70,11 @@ def test_yaml_that_is_no_spec_is_skipped_with_a_warning(tmp_path: Path) -> None:
         list_yaml="- 1",
     )
     write(tmp_path, many_yaml="kind: Pod\n---\nkind: Service\n")
+    write(tmp_path, pod_yaml="apiVersion: v1\nkind: Pod\nspec: {containers: [{on: 1}]}\n")
     loaded = load([str(tmp_path)], REGISTRY)
     assert [spec.name for spec in loaded.specs] == ["orders survive a crash"]
     assert [(Path(each.file).name, each.code, each.severity) for each in loaded.warnings] == [
-        (name, "MQ014", "warning") for name in ("compose.yaml", "empty.yaml", "list.yaml", "many.yaml")
+        (name, "MQ014", "warning") for name in ("compose.yaml", "empty.yaml", "list.yaml", "many.yaml", "pod.yaml")
     ]
 
 

@@ -300,7 +300,12 @@ class KafkaSettings(BaseModel):
     ] = "latest"
     auto_commit_interval: Annotated[
         int,
-        duration(CONSUMER, "auto.commit.interval.ms", "with settle: automatic, how often the client commits", least=1),
+        duration(
+            CONSUMER,
+            "auto.commit.interval.ms",
+            "with settle: automatic, how often the client commits",
+            least=MILLISECOND,
+        ),
     ] = 5 * SECOND
     fetch_max_wait: Annotated[
         int, duration(CONSUMER, "fetch.max.wait.ms", "how long a fetch waits for fetch_min_bytes", least=0)
