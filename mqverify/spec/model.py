@@ -1,7 +1,7 @@
 """A spec, validated: one shape for every word, units resolved, short forms expanded.
 
-Durations are integer nanoseconds, sizes integer bytes, shares are fractions of 1. `mqverify.spec.document` brings the many
-ways to write a word to these shapes *before* pydantic sees them, so that one mistake gives one diagnostic.
+Durations are integer nanoseconds, sizes integer bytes, shares are fractions of 1. `mqverify.spec.document` brings the
+many ways to write a word to these shapes *before* pydantic sees them, so that one mistake gives one diagnostic.
 """
 
 from typing import Any, Literal
