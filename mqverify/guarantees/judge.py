@@ -18,7 +18,7 @@ from mqverify.errors import InternalError, UsageError
 from mqverify.events import Witness
 from mqverify.guarantees.findings import Finding
 from mqverify.guarantees.registry import Guarantee, catalogue, view_sources
-from mqverify.guarantees.witness import Shown, witness_query, witnesses
+from mqverify.guarantees.witness import Shown, in_words, witness_query, witnesses
 
 __all__ = ["judge"]
 
@@ -76,8 +76,13 @@ def judge(
         shown = [(name, run, first) for name in names for run, first in counted[name].first.items()]
         seen = witnesses(connection, [(run, first) for _, run, first in shown], scenario_of, vocabulary or {})
     witness_of = {(name, run): witness for (name, run, _), witness in zip(shown, seen, strict=True)}
+
+    def told(run: int) -> list[tuple[str, str]]:
+        words = (vocabulary or {}).get(scenario_of[run], {})
+        return [(need, in_words(sentence, words)) for need, sentence in doubts.get(run, ())]
+
     findings = [
-        _finding(known[name], run, scenario, counted[name], doubts.get(run, ()), witness_of.get((name, run)))
+        _finding(known[name], run, scenario, counted[name], told(run), witness_of.get((name, run)))
         for run, scenario in scenario_of.items()
         for name in names
         if run in runs_asking[name]
@@ -140,7 +145,7 @@ def _doubts(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) 
 @contextmanager
 def _shared(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) -> Iterator[None]:
     """Make the shared pieces that the guarantees name, and take them away afterwards."""
-    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen) 
+    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen)
     needed = _closure(_words(queries) | _words(witness_query()) | {"doubts"})
     try:
         for view in needed:

@@ -34,6 +34,6 @@ SELECT
     WHEN u.handled_at IS NULL THEN 'and the group never handled it'
     ELSE 'and the group first handled it at ' || moment(u.handled_at)
   END
-  || CASE WHEN u.action = 'park' THEN '; the parked {place} does not hold it' ELSE '' END AS sentence
+  || CASE WHEN u.action = 'park' THEN '; it is not among the parked messages' ELSE '' END AS sentence
 FROM unsafe_settlements AS u LEFT JOIN places AS p ON p.run = u.run AND p.id = u.source
 ORDER BY u.run, u.invoked_at, u.reached;

@@ -245,5 +245,18 @@ SELECT run, 'drained', 'the run did not drain: ' || quoted(coalesce(give_up_reas
 FROM runs
 WHERE NOT drained AND run NOT IN (SELECT run FROM groups WHERE NOT drained)
 UNION ALL
-SELECT u.run, 'parked', 'the parked {place} of ' || the_group(u.consumer_group) || ' was not read to its end'
+SELECT run, 'readings', 'no fresh reader read it'
+FROM runs
+WHERE run NOT IN (SELECT run FROM bounds WHERE place = 'main')
+UNION ALL
+SELECT DISTINCT b.run, 'readings', 'the fresh reader did not come to the end of ' || coalesce(quoted(p.name), 'a {place}')
+FROM bounds AS b LEFT JOIN places AS p ON p.run = b.run AND p.id = b.partition
+WHERE b.place = 'main' AND b.read_to < b.end_position
+UNION ALL
+SELECT run, 'positions', 'what lies where is not known'
+FROM runs
+WHERE run NOT IN (SELECT run FROM sends WHERE position IS NOT NULL)
+  AND run NOT IN (SELECT run FROM deliveries WHERE source_position IS NOT NULL)
+UNION ALL
+SELECT u.run, 'parked', 'what ' || the_group(u.consumer_group) || ' parked was not read to its end'
 FROM parked_unread AS u;

@@ -120,6 +120,16 @@ values_of_keys AS (
   WHERE f.compaction AND l.place = 'main'
   GROUP BY l.run, l.reading, l.partition, l.key
 ),
+-- For a message whose place nobody knows, the tightest limits of any place.
+widest AS (
+  SELECT
+    run, reading, partition, retention, retention_bytes, max_count, truncate_before, compaction FROM limits
+  UNION ALL
+  SELECT
+    run, reading, NULL, min(retention), min(retention_bytes), min(max_count), max(truncate_before), bool_or(compaction)
+  FROM limits
+  GROUP BY run, reading
+),
 weighed AS (
   SELECT
     m.*, coalesce(m.read_at - m.record_time > f.retention, false) AS due,
@@ -132,7 +142,8 @@ weighed AS (
       AS other_limits,
     later.shown_at
   FROM missed AS m
-  LEFT JOIN limits AS f ON f.run = m.run AND f.reading = m.reading AND f.partition = m.partition
+  LEFT JOIN widest AS f
+    ON f.run = m.run AND f.reading = m.reading AND coalesce(f.partition, -1) = coalesce(m.partition, -1)
   LEFT JOIN behind AS b ON b.run = m.run AND b.reading = m.reading AND b.message = m.message
   LEFT JOIN values_of_keys AS v
     ON v.run = m.run AND v.reading = m.reading AND v.partition = m.partition AND v.key = m.key

@@ -75,7 +75,7 @@ skipped AS (
 SELECT
   g.*,
   CASE
-    WHEN n.parked THEN 'it was to be parked, yet the parked {place} does not hold it'
+    WHEN n.parked THEN 'it was to be parked, yet it is not among the parked messages'
     WHEN n.parked IS NOT NULL THEN 'it was skipped'
     WHEN s.earliest IS NOT NULL AND (x.run IS NULL OR s.earliest <= x.last_found_at)
       THEN s.settler || ' settled past it ({position} ' || s.reached || ') at ' || moment(s.earliest)

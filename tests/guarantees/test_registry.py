@@ -1,0 +1,95 @@
+"""The catalogue and the format of a guarantee's file."""
+
+from pathlib import Path
+
+import pytest
+
+from mqverify.errors import UsageError
+from mqverify.guarantees.explain import explain_guarantee
+from mqverify.guarantees.planned import PLANNED
+from mqverify.guarantees.registry import catalogue, find, load_guarantee, parse_guarantee
+
+GOOD = """-- MQ901 my_own
+-- promise: Something good.
+-- meaning: It is so
+--   and so.
+-- needs: readings, shared clock
+-- parameters: within: duration required; at_least: count = consumers; state: text
+-- cannot: never.
+-- mends: nothing.
+
+-- obligations
+SELECT run, 1 AS obligations FROM runs;
+
+-- violations
+-- a comment of its own
+SELECT 1;
+"""
+
+
+def test_a_file_is_read_whole() -> None:
+    guarantee = parse_guarantee(GOOD, "my.sql")
+    assert (guarantee.code, guarantee.name) == ("MQ901", "my_own")
+    assert guarantee.meaning == "It is so and so."
+    assert guarantee.needs == ("readings", "shared clock")
+    assert [(one.name, one.kind, one.default, one.required) for one in guarantee.parameters] == [
+        ("within", "duration", None, True), ("at_least", "count", "consumers", False), ("state", "text", None, False),
+    ]  # fmt: skip
+    assert guarantee.obligations == "SELECT run, 1 AS obligations FROM runs"
+    assert guarantee.violations == "-- a comment of its own\nSELECT 1"
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("-- MQ901 my_own", "SELECT 1", r"my.sql:1: a guarantee begins with its code"),
+    ("-- needs: readings, shared clock", "-- needs: luck", r"`luck` is no evidence"),
+    ("-- cannot: never.\n", "", r"the header lacks `-- cannot:`"),
+    ("-- cannot:", "-- canot:", r"my.sql:7: `canot:` is not a field"),
+    ("-- mends: nothing.", "some text", r"my.sql:8: neither"),
+    ("within: duration required", "within duration", r"`within duration` is not"),
+    ("duration required", "hours required", r"KIND one of duration, count"),
+    ("-- obligations\n", "", r"no line `-- obligations`"),
+    ("SELECT 1;", "", r"my.sql:13|no query|SELECT"),
+    ("-- violations", "-- obligations", r"my.sql:13: a second `-- obligations`"),
+])  # fmt: skip
+def test_mistakes_are_named_with_file_and_line(old: str, new: str, message: str) -> None:
+    text = GOOD.replace(old, new, 1)
+    if old == "SELECT 1;":
+        text = text.replace("-- a comment of its own\n", "")
+    with pytest.raises(UsageError, match=message):
+        parse_guarantee(text, "my.sql")
+
+
+def test_an_empty_file_and_one_that_is_not_there_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a guarantee begins"):
+        parse_guarantee("", "my.sql")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_guarantee(tmp_path / "none.sql")
+    (tmp_path / "own.sql").write_text(GOOD, encoding="utf-8")
+    assert load_guarantee(tmp_path / "own.sql").name == "my_own"
+
+
+def test_the_catalogue_is_in_order_of_codes_and_planned_ones_are_not_in_it() -> None:
+    codes = [one.code for one in catalogue().values()]
+    assert codes == sorted(codes)
+    assert not set(PLANNED) & set(catalogue())
+    assert not {one.code for one in PLANNED.values()} & set(codes)
+    assert {name: one.name for name, one in catalogue().items()} == {name: name for name in catalogue()}
+
+
+def test_a_guarantee_is_found_by_code_or_name() -> None:
+    for asked in ("MQ101", "mq101", "at_least_once", "at-least-once"):
+        found = find(asked)
+        assert found is not None
+        assert found.code == "MQ101"
+    assert find("nonsense") is None
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_an_explanation_holds_header_and_queries(name: str) -> None:
+    guarantee = catalogue()[name]
+    text = explain_guarantee(guarantee)
+    assert text.startswith(f"{guarantee.code} {name}\n")
+    for query in (guarantee.obligations, guarantee.violations):
+        assert all(line.strip() in text for line in query.splitlines())
+    for word in ("promise:", "needs:", "cannot:", "mends:"):
+        assert word in text
