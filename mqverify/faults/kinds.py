@@ -8,7 +8,7 @@ from mqverify.spec.registry import FaultKind
 __all__ = ["FAULT_KINDS"]
 
 _WORKERS: Final = ("consumer", "leader", "all consumers", "producer")
-_BROKERS: Final = ("broker", "partition broker", "node")
+_BROKERS: Final = ("broker", "broker of partition 0", "node leader")
 _LATER: Final = "comes with a later version of mqverify"
 _NO_BROKER_FAULTS: Final = dict.fromkeys(_BROKERS, f"a fault of a broker {_LATER}")
 

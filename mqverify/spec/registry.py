@@ -121,7 +121,7 @@ class FaultKind:
     subject: Literal["target", "slow", "duration", "count", "link", "ack", "place", "name", "skew", "nothing"]
     """What stands behind the kind's own key."""
     targets: tuple[str, ...] = ()
-    """Roles: `consumer`, `leader`, `all consumers`, `producer`, `broker`, `partition broker`, `node`."""
+    """Roles: `consumer`, `leader`, `all consumers`, `producer`, `broker`, `broker of partition 0`, `node leader`."""
     takes: tuple[str, ...] = ()
     """Further keys of the line, beside `when` and `times`."""
     needs: tuple[str, ...] = ()

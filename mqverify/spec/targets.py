@@ -23,8 +23,8 @@ _PATTERNS: Final = {
     "all consumers": r"([^/ ]+/)?all consumers",
     "producer": r"producer(-[1-9][0-9]*)?",
     "broker": r"broker(-[1-9][0-9]*)?",
-    "partition broker": r"broker of partition [0-9]+",
-    "node": r"node (leader|follower|[1-9][0-9]*)",
+    "broker of partition 0": r"broker of partition [0-9]+",
+    "node leader": r"node (leader|follower|[1-9][0-9]*)",
 }
 _EXAMPLES: Final = {
     "consumer": ("consumer", "consumer-2"),
@@ -32,8 +32,8 @@ _EXAMPLES: Final = {
     "all consumers": ("all consumers",),
     "producer": ("producer", "producer-1"),
     "broker": ("broker",),
-    "partition broker": ("broker of partition 0",),
-    "node": ("node leader",),
+    "broker of partition 0": ("broker of partition 0",),
+    "node leader": ("node leader",),
 }
 
 
@@ -94,8 +94,8 @@ def _role(text: str) -> tuple[str | None, int | None]:
     if numbered:
         return numbered[1], int(numbered[2])
     if _PARTITION.fullmatch(text):
-        return "partition broker", None
-    return ("node", None) if _NODE.fullmatch(text) else (None, None)
+        return "broker of partition 0", None
+    return ("node leader", None) if _NODE.fullmatch(text) else (None, None)
 
 
 def place_target(target: Target, group: str | None, crew: Crew, issues: Issues) -> tuple[str, str | None] | None:

@@ -1,14 +1,21 @@
 """The JSON Schema takes what the reader takes, and refuses words that it does not know."""
 
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mqverify import engine
+from mqverify.errors import SpecError
+from mqverify.spec.load import load, load_text
 from mqverify.spec.schema import json_schema
 from tests.spec.registries import BASE, REGISTRY, changed
 from tests.spec.test_bad_specs import CASES
+from tests.spec.test_fuzz import RICH, TOKENS
 
 SCHEMA = json_schema(REGISTRY)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -56,8 +63,6 @@ def test_it_is_a_schema() -> None:
 
 @pytest.mark.parametrize("text", GOOD)
 def test_what_the_reader_takes(text: str) -> None:
-    from mqverify.spec.load import load_text
-
     errors = [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(parsed(text))]
     assert errors == []
     if "g/consumer-1" not in text:
@@ -71,8 +76,34 @@ def test_what_is_misspelt(code: str, changes: list[tuple[str, str]]) -> None:
 
 def test_every_word_is_described() -> None:
     workload = SCHEMA["properties"]["workload"]["properties"]
-    settings = SCHEMA["$defs"]["kafka"]["properties"]
-    for name, word in [*SCHEMA["properties"].items(), *workload.items(), *settings.items()]:
+    kafka = SCHEMA["$defs"]["kafka"]["properties"]
+    for name, word in [*SCHEMA["properties"].items(), *workload.items(), *kafka.items()]:
         assert word.get("description"), name
-    assert "Default: 7d" in settings["retention"]["description"]
-    assert settings["retention.ms"]["type"] == "integer"
+    assert "Default: 7d" in kafka["retention"]["description"]
+    assert kafka["retention.ms"]["type"] == "integer"
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(st.data())
+def test_what_the_reader_takes_the_schema_takes(data: st.DataObject) -> None:
+    words = data.draw(st.sampled_from([RICH, *GOOD])).split(" ")
+    place = data.draw(st.integers(0, len(words) - 1))
+    token = data.draw(st.sampled_from([*TOKENS, "5", "5s", "50%", "1.5", "true", "5MB", "kafka", "10..20"]))
+    words[place] = token + "\n" * words[place].count("\n")
+    text = " ".join(words)
+    try:
+        load_text(text, "x.yaml", REGISTRY)
+    except SpecError:
+        return
+    assert not list(VALIDATOR.iter_errors(yaml.load(text, Loader=yaml.CSafeLoader)))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "specs").rglob("*.yaml")), ids=lambda path: path.stem
+)
+def test_shipped_specs_are_right_to_reader_and_schema(path: Path) -> None:
+    registry = engine.registry()
+    loaded = load([path], registry)
+    assert loaded.warnings == ()
+    text = path.read_text(encoding="utf-8")
+    assert not list(jsonschema.Draft202012Validator(json_schema(registry)).iter_errors(yaml.safe_load(text)))
