@@ -33,17 +33,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def clock(at_ns: int, longest_ns: int) -> str:
-    """A moment of a run for people, to the microsecond: `6.045000 s`, `1:06.045000`, `8d 00:00:06.045000`.
+    """A moment of a run to the microsecond, written as the sentences of witnesses do: `6.045000 s`, `8 d 6.045000 s`.
 
     All moments of a table are written like its longest, so that they stand in line.
     """
-    whole, rest = divmod(at_ns // 1000, 1_000_000)
-    if longest_ns < 60_000_000_000:
-        return f"{whole}.{rest:06d} s"
-    minutes, second = divmod(whole, 60)
-    if longest_ns < 3_600_000_000_000:
-        return f"{minutes}:{second:02d}.{rest:06d}"
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    prefix = f"{days}d " if longest_ns >= 86_400_000_000_000 else ""
-    return f"{prefix}{hour:02d}:{minute:02d}:{second:02d}.{rest:06d}"
+    days, rest = divmod(at_ns // 1000, 86_400_000_000)
+    prefix = f"{days} d " if longest_ns >= 86_400_000_000_000 else ""
+    whole, micros = divmod(rest, 1_000_000)
+    return f"{prefix}{whole}.{micros:06d} s"
