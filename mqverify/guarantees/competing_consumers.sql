@@ -1,9 +1,10 @@
 -- MQ137 competing_consumers
 -- promise: Several consumers share the messages of one partition or stream.
--- meaning: Violated by a source that has busy windows of its own, in every one of which a single consumer starts all handlers
---   (or none does alone: what more than one of a team that shares nothing handled counts for nobody). A busy window of a
---   source is a stretch without fault, rebalance, join or leave in which at each moment at least 10 messages of it for each
---   consumer alive wait that the group handles later, and at least 20 of its handlings for each consumer start.
+-- meaning: It takes a busy window of a partition or stream: a stretch without fault, rebalance, join or leave,
+--   with two consumers alive or more, in which at each moment at least 10 of its messages for each of them wait
+--   that the group handles later, and in which at least 20 of its handlings for each of them start. It is violated
+--   by one in every busy window of which a single consumer starts all handlers. Of consumers that share nothing,
+--   what more than one handled counts for nobody.
 -- needs: shared clock
 -- parameters: none
 -- cannot: consumer groups that give each partition to one consumer.
@@ -18,7 +19,8 @@ GROUP BY run;
 -- violations
 WITH alone AS (
   SELECT
-    run, team, source, count(*) AS seen, arg_min(workers, began_at) AS workers, arg_min(consumers, began_at) AS consumers,
+    run, team, source, count(*) AS seen, arg_min(workers, began_at) AS workers,
+    arg_min(consumers, began_at) AS consumers,
     arg_min(examples, began_at) AS examples, arg_min(started, began_at) AS started, min(began_at) AS began_at,
     arg_min(ended_at, began_at) AS ended_at
   FROM busy_windows
@@ -27,7 +29,8 @@ WITH alone AS (
   HAVING max(len(workers)) <= 1
 )
 SELECT
-  a.run, a.team AS consumer_group, NULL::VARCHAR AS key, a.examples AS messages, a.source AS place, a.ended_at AS noticed_at,
+  a.run, a.team AS consumer_group, NULL::VARCHAR AS key, a.examples AS messages, a.source AS place,
+  a.ended_at AS noticed_at,
   'with ' || a.consumers || ' consumers of ' || quoted(a.team) || ' alive and messages of '
   || coalesce(quoted(p.name), 'a {place}') || ' waiting, '
   || CASE len(a.workers)

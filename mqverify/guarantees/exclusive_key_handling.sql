@@ -1,14 +1,15 @@
 -- MQ115 exclusive_key_handling
 -- promise: Within a group a key is in the hands of one consumer at a time.
--- meaning: A message is in hand from the start of its handler to its end, else to the end of the incarnation, else of the run;
---   a pause does not end it, a kill does. Violated by a key that two consumers of one group have in hand at one time. Two
---   groups may well hold one key. One row a key: the first time it happened.
+-- meaning: Looked at are keys that two consumers of one group or more had in hand. A message is in hand from the
+--   start of its handler to its end, else to the end of the incarnation, else of the run; a pause does not end it,
+--   a kill does. It is violated by a key in two consumers' hands at one time, once a key. Two groups may well hold
+--   one key.
 -- needs: shared clock
 -- parameters: none
--- cannot: several consumers that compete for one stream, unless it pins a key to one; a consumer that pauses for longer than
---   its session lasts goes on with what it has in hand.
--- mends: one consumer at a time for each partition or stream; handlers well below the session and poll time-outs; a sink that
---   refuses writers whose tenure is over.
+-- cannot: several consumers that compete for one stream, unless it pins a key to one; a consumer that pauses for
+--   longer than its session lasts goes on with what it has in hand.
+-- mends: one consumer at a time for each partition or stream; handlers well below the session and poll time-outs;
+--   a sink that refuses writers whose tenure is over.
 
 -- obligations
 SELECT run, count(*) AS obligations

@@ -1,7 +1,7 @@
 -- MQ152 footprint
 -- promise: What the system keeps on the broker stays within the given bounds.
--- meaning: Each parameter is an upper bound for what its name counts: partitions, streams, folders, bytes, by the end of the
---   run or whenever it was read. A run in which one of them was never read gives no obligation by the others.
+-- meaning: It takes a reading of everything that is bounded. Each parameter is an upper bound for what its name
+--   counts, whenever it was read; a run in which one of them was never read gives no obligation by the others.
 -- needs: nothing
 -- parameters: partitions: count; streams: count; folders: count; bytes: count
 -- cannot: nothing; it is a matter of design: a partition for each key costs a partition for each key.
@@ -27,8 +27,8 @@ GROUP BY run;
 SELECT
   f.run, NULL::VARCHAR AS consumer_group, NULL::VARCHAR AS key, []::BIGINT[] AS messages, NULL::BIGINT AS place,
   f.read_at AS noticed_at,
-  'the broker held ' || f.value || ' ' || quoted(f.kind) || ' at ' || moment(f.read_at) || ', more than the ' || p.value || ' allowed'
-    AS sentence
+  'the broker held ' || f.value || ' ' || quoted(f.kind) || ' at ' || moment(f.read_at)
+  || ', more than the ' || p.value || ' allowed' AS sentence
 FROM footprint AS f
 JOIN runs AS r USING (run)
 JOIN parameters AS p ON p.scenario = r.scenario AND p.guarantee = 'footprint' AND p.name = f.kind

@@ -1,17 +1,19 @@
 -- MQ113 per_partition_ordering
--- promise: As long as a consumer holds a partition, it is handed its messages in order and without leaving any out.
--- meaning: A tenure is the time from the moment a source is assigned to an incarnation until it is revoked or lost, or the
---   incarnation ends. Within one tenure the first deliveries of positions must rise, from the start position on. And no
---   message (of the consumer's shard, committed) that a reading still found after the right one of two neighbours was
---   delivered may lie between them. A message again is none (MQ102 and MQ112 judge that); nor are positions that hold no
---   message, such as transaction markers, or a message that was gone by then. Neighbours with a gap that no later reading
---   covers are not counted.
+-- promise: As long as a consumer holds a partition, it is handed its messages in order and without leaving any
+--   out.
+-- meaning: Compared are neighbours: first deliveries of positions that follow each other within one tenure, from
+--   the start position on. A tenure is the time from the moment a source is assigned to an incarnation until it is
+--   revoked or lost, or the incarnation ends. Positions must rise, and no committed message of the consumer's
+--   shard may lie between two neighbours if a reading still found it after the right one was delivered. The same
+--   message again is none (MQ102 and MQ112 judge that), nor are positions without a message, such as transaction
+--   markers, nor messages that were gone by then. Neighbours with a gap that no later reading covers do not count.
+--   Competing consumers have no order.
 -- needs: readings
 -- parameters: none
--- cannot: several consumers that compete for one stream have no order (unsupported); a position reset while a partition is
---   held leaves out what lies between.
--- mends: one consumer at a time for each partition or stream; a reset policy that fails loudly; retention longer than any
---   outage.
+-- cannot: several consumers that compete for one stream have no order (unsupported); a position reset while a
+--   partition is held leaves out what lies between.
+-- mends: one consumer at a time for each partition or stream; a reset policy that fails loudly; retention longer
+--   than any outage.
 
 -- obligations
 SELECT n.run, count(*) AS obligations

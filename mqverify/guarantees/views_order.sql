@@ -6,11 +6,11 @@ SELECT run FROM runs WHERE world = 'simulated'
 UNION
 SELECT run FROM settings WHERE name = 'clock' AND value = 'shared';
 
--- For each message that a group handled, and of whose key it handled another one that was surely sent before: when the last
--- of those was first handled (`latest_before`), beside its own first handling (`handled_at`).
--- A message is asked at its first try; among those of its producer it counts as sent before from its acked try on, among all
--- (producer null here, only for keys of several) from its acknowledgement on. So one running maximum does it, without pairs.
--- Without a shared clock only what one consumer handled alone is compared, within one producer.
+-- For each message that a group handled, and of whose key it handled another one that was surely sent before: when
+-- the last of those was first handled (`latest_before`), beside its own first handling (`handled_at`). A message
+-- is asked at its first try; among those of its producer it counts as sent before from its acked try on, among all
+-- (producer null here, only for keys of several) from its acknowledgement on. So one running maximum does it,
+-- without pairs. Without a shared clock only what one consumer handled alone is compared, within one producer.
 CREATE OR REPLACE TEMP TABLE handled_after AS
 WITH handled AS (
   SELECT
@@ -62,8 +62,8 @@ FROM (
 WHERE message IS NOT NULL AND latest_before IS NOT NULL
 GROUP BY run, consumer_group, message;
 
--- One row a tenure: a source in the hands of one incarnation, from `assigned` to its next change, else the incarnation's
--- end, else the run's (`changed`: another row ended it). `ordered`: not of competing consumers.
+-- One row a tenure: a source in the hands of one incarnation, from `assigned` to its next change, else the
+-- incarnation's end, else the run's (`changed`: another row ended it). `ordered`: not of competing consumers.
 CREATE OR REPLACE TEMP TABLE tenures AS
 WITH changes AS (
   SELECT
@@ -75,7 +75,8 @@ WITH changes AS (
   FROM assignments
 )
 SELECT
-  row_number() OVER () AS tenure, c.run, c.consumer_group, c.consumer, c.incarnation, c.source, c.shard, c.start_position,
+  row_number() OVER () AS tenure, c.run, c.consumer_group, c.consumer, c.incarnation, c.source, c.shard,
+  c.start_position,
   c.start_from, c.began_at, c.done_at, coalesce(c.changed_at, w.ended_at, r.ended_at) AS ended_at,
   c.changed_at IS NOT NULL AS changed, g.delivery IS DISTINCT FROM 'competing' AS ordered
 FROM changes AS c
@@ -84,8 +85,9 @@ LEFT JOIN groups AS g USING (run, consumer_group)
 LEFT JOIN workers AS w ON w.run = c.run AND w.worker = c.consumer AND w.incarnation = c.incarnation
 WHERE c.change = 'assigned';
 
--- Neighbours within a tenure: first deliveries of source positions in the order they were handed over, `start_position` - 1
--- before the first. `delivered_at` is that of the right one; `left_at` is null where the left one is the start.
+-- Neighbours within a tenure: first deliveries of source positions in the order they were handed over,
+-- `start_position` - 1 before the first. `delivered_at` is that of the right one; `left_at` is null where the left
+-- one is the start.
 CREATE OR REPLACE TEMP TABLE neighbours AS
 WITH first_deliveries AS (
   SELECT t.tenure, d.source_position, min(d.delivered_at) AS delivered_at, any_value(d.message) AS message
@@ -121,8 +123,8 @@ LEFT JOIN bounds AS b
   ON b.run = n.run AND b.partition = t.source AND b.place = 'main' AND b.read_at > n.delivered_at
 WHERE n.right_position > n.left_position + 1;
 
--- Of these neighbours: `skipped` and `skipped_position`, the last message between them, in the shard, that such a reading
--- found (null: none), and whether one saw everything below the right neighbour (`covered`).
+-- Of these neighbours: `skipped` and `skipped_position`, the last message between them, in the shard, that such a
+-- reading found (null: none), and whether one saw everything below the right neighbour (`covered`).
 CREATE OR REPLACE TEMP TABLE gaps AS
 WITH found AS (
   SELECT l.run, l.reading, l.source, '' AS shard_group, -1 AS shard, l.source_position, l.message
@@ -141,7 +143,8 @@ SELECT
   coalesce(bool_or(g.read_to >= g.right_position), false) AS covered
 FROM gaps_read AS g
 ASOF LEFT JOIN found AS f
-  ON f.run = g.run AND f.reading = g.reading AND f.source = g.source AND f.shard_group = g.shard_group AND f.shard = g.shard
+  ON f.run = g.run AND f.reading = g.reading AND f.source = g.source AND f.shard_group = g.shard_group
+  AND f.shard = g.shard
   AND g.right_position > f.source_position
 GROUP BY g.tenure, g.right_position;
 
@@ -153,8 +156,8 @@ WHERE started_at IS NOT NULL AND key IS NOT NULL
 GROUP BY run, consumer_group, key
 HAVING min(consumer) <> max(consumer);
 
--- Who had a message of these keys in hand (`its_number`), from when `until` when; and who of those that began before had one
--- in hand for longest.
+-- Who had a message of these keys in hand (`its_number`), from when `until` when; and who of those that began
+-- before had one in hand for longest.
 CREATE OR REPLACE TEMP TABLE hands AS
 SELECT *, max(until) OVER earlier AS longest_until, arg_max(consumer, until) OVER earlier AS longest_by
 FROM (
@@ -169,8 +172,9 @@ FROM (
 )
 WINDOW earlier AS (PARTITION BY its_number ORDER BY started_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
 
--- Of each key in two hands at one time the first time it was. Another consumer than the one who has it in hand for longest
--- sees two hands for certain; the same one may hide a third, so what it begins before that is looked at in full.
+-- Of each key in two hands at one time the first time it was. Another consumer than the one who has it in hand for
+-- longest sees two hands for certain; the same one may hide a third, so what it begins before that is looked at in
+-- full.
 CREATE OR REPLACE TEMP TABLE grasps AS
 WITH candidates AS (
   SELECT *
@@ -186,7 +190,8 @@ SELECT
   o.incarnation AS other_incarnation, o.started_at AS other_started_at, o.until AS other_until
 FROM candidates AS t
 JOIN hands AS o
-  ON o.its_number = t.its_number AND o.consumer <> t.consumer AND o.started_at <= t.started_at AND o.until > t.started_at
+  ON o.its_number = t.its_number AND o.consumer <> t.consumer AND o.started_at <= t.started_at
+  AND o.until > t.started_at
 QUALIFY row_number() OVER (
   PARTITION BY t.its_number
   ORDER BY t.started_at, t.consumer, t.message, o.until DESC, o.started_at, o.consumer, o.message

@@ -1,9 +1,10 @@
--- Busy windows (SEMANTICS §3), shared by MQ136 and MQ137. How pieces are made: views.sql. `tenures`: views_order.sql.
+-- Busy windows (SEMANTICS §3), shared by MQ136 and MQ137. How pieces are made: views.sql. `tenures`:
+-- views_order.sql.
 --
--- A team is the spec's group: one group, or the consumers of a catch-up subscription that share nothing (each a group of its
--- own). A span is a stretch without fault, rebalance, join or leave; windows are the parts of a span in which enough waits.
--- Everything that rules a moment out is an interval; spans and windows are what such intervals leave free, found by a
--- running maximum of their ends.
+-- A team is the spec's group: one group, or the consumers of a catch-up subscription that share nothing (each a
+-- group of its own). A span is a stretch without fault, rebalance, join or leave; windows are the parts of a span
+-- in which enough waits. Everything that rules a moment out is an interval; spans and windows are what such
+-- intervals leave free, found by a running maximum of their ends.
 
 CREATE OR REPLACE TEMP TABLE team_of AS
 SELECT
@@ -17,15 +18,16 @@ WINDOW same_team AS (PARTITION BY run, team);
 CREATE OR REPLACE TEMP TABLE unsettled AS
 WITH lives AS (
   SELECT
-    t.team_id, t.exclusive, w.worker, w.incarnation, w.began_at, least(coalesce(w.ended_at, r.ended_at), r.ended_at) AS ended_at
+    t.team_id, t.exclusive, w.worker, w.incarnation, w.began_at,
+    least(coalesce(w.ended_at, r.ended_at), r.ended_at) AS ended_at
   FROM workers AS w JOIN team_of AS t USING (run, consumer_group) JOIN runs AS r USING (run)
   WHERE w.kind = 'consumer'
 ),
 -- Where sources are handed round, each goes from tenure to tenure; elsewhere each consumer does.
 held AS (
   SELECT
-    t.team_id, t.exclusive, h.consumer, h.incarnation, h.began_at, coalesce(h.done_at, h.ended_at) AS done_at, h.ended_at,
-    h.changed, r.ended_at AS run_ended_at,
+    t.team_id, t.exclusive, h.consumer, h.incarnation, h.began_at, coalesce(h.done_at, h.ended_at) AS done_at,
+    h.ended_at, h.changed, r.ended_at AS run_ended_at,
     CASE WHEN t.exclusive THEN h.source::VARCHAR ELSE h.consumer END AS baton
   FROM tenures AS h JOIN team_of AS t USING (run, consumer_group) JOIN runs AS r USING (run)
 ),
@@ -37,7 +39,11 @@ waiting AS (
 -- A consumer that does not know yet that a source of its is another one's by now.
 ousted AS (
   SELECT team_id, next_began_at AS began_at, ended_at
-  FROM (SELECT *, lead(began_at) OVER (PARTITION BY team_id, baton ORDER BY began_at) AS next_began_at FROM held WHERE exclusive)
+  FROM (
+    SELECT *, lead(began_at) OVER (PARTITION BY team_id, baton ORDER BY began_at) AS next_began_at
+    FROM held
+    WHERE exclusive
+  )
   WHERE next_began_at < ended_at
 ),
 -- A consumer has joined when its first assignment is done; one that gets no source, when the last of its group is.
@@ -90,7 +96,9 @@ HAVING count(DISTINCT w.worker) >= 2;
 
 -- A lane is a source that a team consumes, or a shard of it: each must have one waiting.
 CREATE OR REPLACE TEMP TABLE lanes AS
-SELECT row_number() OVER () AS lane, t.team_id, h.run, h.source, coalesce(h.shard, -1) AS shard, min(h.began_at) AS since
+SELECT
+  row_number() OVER () AS lane, t.team_id, h.run, h.source, coalesce(h.shard, -1) AS shard,
+  min(h.began_at) AS since
 FROM tenures AS h JOIN team_of AS t USING (run, consumer_group)
 WHERE t.team_id IN (SELECT team_id FROM spans)
 GROUP BY t.team_id, h.run, h.source, coalesce(h.shard, -1);
@@ -111,8 +119,8 @@ JOIN team_of AS t USING (run, consumer_group)
 JOIN lanes AS l ON l.team_id = t.team_id AND l.source = d.source AND l.shard = coalesce(d.shard, -1)
 WHERE d.started_at IS NOT NULL;
 
--- What changes how many wait: from its acknowledgement to the first start of a handler a message waits, if the team handles
--- it at all. A change of 0 is the beginning of a lane or of a span.
+-- What changes how many wait: from its acknowledgement to the first start of a handler a message waits, if the
+-- team handles it at all. A change of 0 is the beginning of a lane or of a span.
 CREATE OR REPLACE TEMP TABLE steps AS
 WITH waits AS (
   SELECT s.team_id, s.lane, s.started_at, m.acked_at
@@ -134,7 +142,8 @@ SELECT team_id, lane, since, 0 FROM lanes
 UNION ALL
 SELECT s.team_id, l.lane, s.began_at, 0 FROM spans AS s JOIN lanes AS l USING (team_id) WHERE s.began_at >= l.since;
 
--- Where too few may wait: how many, in all lanes of the team and in this one, from a step to the next, within a span.
+-- Where too few may wait: how many, in all lanes of the team and in this one, from a step to the next, within a
+-- span.
 CREATE OR REPLACE TEMP TABLE queues AS
 SELECT
   s.span, s.consumers, c.lane, c.moment, c.waiting, c.waiting_here,
@@ -153,8 +162,8 @@ JOIN (SELECT team_id, 10 * max(consumers) AS most FROM spans GROUP BY team_id) A
 ASOF JOIN spans AS s ON s.team_id = c.team_id AND c.moment >= s.began_at
 WHERE c.moment < s.ended_at;
 
--- What is left when the moments are ruled out at which too few wait: for the team (`lane` 0), and for each lane that is a
--- source by itself.
+-- What is left when the moments are ruled out at which too few wait: for the team (`lane` 0), and for each lane
+-- that is a source by itself.
 CREATE OR REPLACE TEMP TABLE openings AS
 WITH ruled_out AS (
   SELECT span, 0 AS lane, moment AS began_at, next_moment AS ended_at FROM queues WHERE waiting < 10 * consumers
@@ -179,8 +188,9 @@ SELECT s.team_id, s.consumers, f.lane, f.began_at, f.ended_at
 FROM free AS f JOIN spans AS s USING (span)
 WHERE f.ended_at > f.began_at AND (f.lane = 0 OR f.lane IN (SELECT lane FROM lanes WHERE shard = -1));
 
--- Busy windows of teams (`source` null) and of single sources: `consumers` alive, how many handlings start in it, by which
--- `workers`, and the first messages of these. Where a source is split in shards and is the only one, the team's are its own.
+-- Busy windows of teams (`source` null) and of single sources: `consumers` alive, how many handlings start in it,
+-- by which `workers`, and the first messages of these. Where a source is split in shards and is the only one, the
+-- team's are its own.
 CREATE OR REPLACE TEMP TABLE busy_windows AS
 WITH filled AS (
   SELECT
@@ -199,7 +209,9 @@ sources AS (
   GROUP BY ALL
   HAVING count(DISTINCT source) = 1
 )
-SELECT t.run, t.team_id, t.team, NULL::BIGINT AS source, f.* EXCLUDE (team_id, lane, workers), coalesce(f.workers, []) AS workers
+SELECT
+  t.run, t.team_id, t.team, NULL::BIGINT AS source, f.* EXCLUDE (team_id, lane, workers),
+  coalesce(f.workers, []) AS workers
 FROM filled AS f JOIN (SELECT DISTINCT run, team_id, team FROM team_of) AS t USING (team_id)
 WHERE f.lane = 0
 UNION ALL
