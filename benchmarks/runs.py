@@ -4,7 +4,7 @@ import time
 
 from mqverify import engine
 from mqverify.search.executors import make_executor
-from mqverify.spec import load_text
+from mqverify.spec.load import load_text
 from mqverify.worlds.base import Scenario
 from mqverify.worlds.chunk import run_simulated, run_simulated_chunk
 
@@ -19,7 +19,7 @@ CRASH = """
 spec: one crash
 workload: {messages: 100, keys: 20, consumers: 3, settle: after_handling}
 backends: {kafka: {partitions: 6, auto_offset_reset: earliest}}
-faults: [{crash: consumer, when: {handled: 20%..60%}, point: before_settle, restart_after: 5s}]
+faults: [{crash: consumer, when: {handled: 20%%..60%%}, point: before_settle, restart_after: 5s}]
 expect: {%s}
 """
 

@@ -1,0 +1,59 @@
+"""A simulated run is a pure function of scenario and seed: whatever the process, the hash seed, the number of jobs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+SPEC = """
+spec: everything at once
+workload:
+  messages: 200
+  keys: {count: 20, distribution: zipf 1.1}
+  producers: 2
+  groups: {billing: {consumers: 3}, shipping: {consumers: 2, settle: after_batch}}
+  handler: {takes: 1ms..5ms}
+  rate: 500/s
+backends:
+  kafka: {partitions: 4, session_timeout: 6s, heartbeat_interval: 1s, auto_offset_reset: earliest, metadata_max_age: 1s}
+faults:
+  - {crash: billing/consumer-2, when: {handled: 20%..60%}, point: before_settle, restart_after: 1s..20s}
+  - {pause: consumer, group: shipping, when: {handled: 20%..60%}, for: 10s}
+  - {crash: producer, when: {sent: 10%..90%}, restart_after: 1s}
+  - {add_partitions: 6, when: {sent: 50%}}
+  - {pass: 8d, when: drained}
+expect: {at_least_once: held}
+"""
+
+
+def check(path: Path, hash_seed: str, *options: str) -> dict[str, object]:
+    command = [sys.executable, "-m", "mqverify", "check", str(path), "--output-format", "json", *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=False
+    )
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def digests(answer: dict[str, object]) -> list[str]:
+    return [run["digest"] for run in answer["runs"]]  # type: ignore[attr-defined]
+
+
+def test_ten_processes_with_different_hash_seeds_leave_equal_histories(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(SPEC)
+    answers = [check(path, str(number), "--runs", "2", "-j", "1") for number in range(1, 11)]
+    assert {tuple(digests(answer)) for answer in answers} == {tuple(digests(answers[0]))}
+    assert len(set(digests(answers[0]))) == 2, "different seeds are different runs"
+
+
+def test_the_number_of_jobs_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(SPEC)
+    one = check(path, "0", "--runs", "30", "-j", "1")
+    two = check(path, "0", "--runs", "30", "-j", "2")
+    assert digests(one) == digests(two)
+    assert one["results"] == two["results"]
