@@ -18,15 +18,18 @@ class Ran:
     engine: FakeEngine
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in tuple(os.environ):
+        if variable.startswith("MQVERIFY_") or variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"):
+            monkeypatch.delenv(variable)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """`run("good", "check", "specs")`: a whole command, with what it printed and its exit code."""
     import mqverify
     from mqverify.__main__ import main
-
-    for variable in tuple(os.environ):
-        if variable.startswith("MQVERIFY_") or variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"):
-            monkeypatch.delenv(variable)
 
     def run_one(name: str, *arguments: str) -> Ran:
         known = ENGINES[name]
