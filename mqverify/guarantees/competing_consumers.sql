@@ -31,7 +31,7 @@ WITH alone AS (
 SELECT
   a.run, a.team AS consumer_group, NULL::VARCHAR AS key, a.examples AS messages, a.source AS place,
   a.ended_at AS noticed_at,
-  'with ' || a.consumers || ' consumers of ' || quoted(a.team) || ' alive and messages of '
+  'with ' || a.consumers || ' consumers of ' || the_group(a.team) || ' alive and messages of '
   || coalesce(quoted(p.name), 'a {place}') || ' waiting, '
   || CASE len(a.workers)
     WHEN 0 THEN 'no message of it was handled by one of them alone'

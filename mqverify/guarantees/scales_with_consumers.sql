@@ -32,20 +32,30 @@ best AS (
     bool_or(at_work >= wanted) OVER (PARTITION BY team_id) AS shared
   FROM asked
   QUALIFY row_number() OVER (PARTITION BY team_id ORDER BY at_work DESC, began_at) = 1
+),
+-- Who was alive throughout, and did not work.
+idle AS (
+  SELECT b.team_id, list_sort(list(DISTINCT quoted(w.worker))) AS idle
+  FROM best AS b
+  JOIN team_of AS t USING (team_id)
+  JOIN workers AS w ON w.run = t.run AND w.consumer_group = t.consumer_group AND w.kind = 'consumer'
+  WHERE w.began_at <= b.began_at AND (w.ended_at IS NULL OR w.ended_at >= b.ended_at)
+    AND NOT list_contains(b.workers, w.worker)
+  GROUP BY b.team_id
 )
 SELECT
-  run, team AS consumer_group, NULL::VARCHAR AS key, examples AS messages, NULL::BIGINT AS place,
-  ended_at AS noticed_at,
-  'with ' || consumers || ' consumers of ' || quoted(team) || ' alive and work waiting, '
-  || CASE at_work
-    WHEN 0 THEN 'no message was handled by one of them alone'
-    WHEN 1 THEN 'only ' || quoted(workers[1]) || ' handled anything that no other did'
-    ELSE 'only ' || at_work || ' ever started a handler'
-      || CASE WHEN at_work <= 10 THEN ' (' || array_to_string([quoted(one) FOR one IN workers], ', ') || ')' ELSE '' END
+  b.run, b.team AS consumer_group, NULL::VARCHAR AS key, b.examples AS messages, NULL::BIGINT AS place,
+  b.ended_at AS noticed_at,
+  'with ' || b.consumers || ' consumers of ' || the_group(b.team) || ' alive and work waiting, '
+  || CASE
+    WHEN b.members > 1 AND b.at_work = 0 THEN 'no message was handled by one of them alone'
+    WHEN b.members > 1 THEN 'only ' || b.at_work || ' handled a message that no other did'
+    ELSE 'only ' || b.at_work || ' ever started a handler'
   END
-  || ' in the best of ' || seen || CASE seen WHEN 1 THEN ' busy window' ELSE ' busy windows' END || ', from '
-  || moment(began_at) || ' to ' || moment(ended_at) || ', in which ' || started || ' handlers started; ' || wanted
-  || ' were to share the work' AS sentence
-FROM best
-WHERE NOT shared
-ORDER BY run, team;
+  || CASE WHEN b.at_work > 0 AND len(i.idle) <= 5 THEN ' (not ' || array_to_string(i.idle, ', ') || ')' ELSE '' END
+  || ' in the best of ' || b.seen || CASE b.seen WHEN 1 THEN ' busy window' ELSE ' busy windows' END || ', from '
+  || moment(b.began_at) || ' to ' || moment(b.ended_at) || ', in which ' || b.started || ' handlers started; '
+  || b.wanted || ' were to share the work' AS sentence
+FROM best AS b LEFT JOIN idle AS i USING (team_id)
+WHERE NOT b.shared
+ORDER BY b.run, b.team;

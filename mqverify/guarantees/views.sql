@@ -259,4 +259,8 @@ WHERE run NOT IN (SELECT run FROM sends WHERE position IS NOT NULL)
   AND run NOT IN (SELECT run FROM deliveries WHERE source_position IS NOT NULL)
 UNION ALL
 SELECT u.run, 'parked', 'what ' || the_group(u.consumer_group) || ' parked was not read to its end'
-FROM parked_unread AS u;
+FROM parked_unread AS u
+UNION ALL
+SELECT run, 'shared clock', 'times of its workers cannot be compared: they have no shared clock'
+FROM runs
+WHERE world <> 'simulated' AND run NOT IN (SELECT run FROM settings WHERE name = 'clock' AND value = 'shared');

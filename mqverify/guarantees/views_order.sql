@@ -119,7 +119,7 @@ SELECT
   coalesce(t.shard, -1) AS shard, CASE WHEN t.shard IS NULL THEN '' ELSE t.consumer_group END AS shard_group
 FROM neighbours AS n
 JOIN tenures AS t USING (tenure)
-LEFT JOIN bounds AS b
+LEFT JOIN (FROM bounds SEMI JOIN comparable_clocks USING (run)) AS b
   ON b.run = n.run AND b.partition = t.source AND b.place = 'main' AND b.read_at > n.delivered_at
 WHERE n.right_position > n.left_position + 1;
 

@@ -210,12 +210,12 @@ sources AS (
   HAVING count(DISTINCT source) = 1
 )
 SELECT
-  t.run, t.team_id, t.team, NULL::BIGINT AS source, f.* EXCLUDE (team_id, lane, workers),
+  t.run, t.team_id, t.team, t.members, NULL::BIGINT AS source, f.* EXCLUDE (team_id, lane, workers),
   coalesce(f.workers, []) AS workers
-FROM filled AS f JOIN (SELECT DISTINCT run, team_id, team FROM team_of) AS t USING (team_id)
+FROM filled AS f JOIN (SELECT DISTINCT run, team_id, team, members FROM team_of) AS t USING (team_id)
 WHERE f.lane = 0
 UNION ALL
-SELECT t.run, t.team_id, t.team, s.source, f.* EXCLUDE (team_id, lane, workers), coalesce(f.workers, [])
+SELECT t.run, t.team_id, t.team, t.members, s.source, f.* EXCLUDE (team_id, lane, workers), coalesce(f.workers, [])
 FROM filled AS f
-JOIN (SELECT DISTINCT run, team_id, team FROM team_of) AS t USING (team_id)
+JOIN (SELECT DISTINCT run, team_id, team, members FROM team_of) AS t USING (team_id)
 JOIN sources AS s USING (team_id, lane);

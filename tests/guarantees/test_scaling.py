@@ -54,8 +54,8 @@ def test_more_consumers_than_partitions_is_violated() -> None:
     verdict = history.verdict(SCALES)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 1)
     assert verdict.reason.startswith(
-        "with 7 consumers of group alive and work waiting, only 6 ever started a handler (consumer-1, consumer-2, "
-        "consumer-3, consumer-4, consumer-5, consumer-6) in the best of 1 busy window, from "
+        "with 7 consumers of the group alive and work waiting, only 6 ever started a handler (not consumer-7) in the "
+        "best of 1 busy window, from "
     )
     assert verdict.reason.endswith(" handlers started; 7 were to share the work")
     assert verdict.witness is not None
@@ -220,7 +220,7 @@ def test_one_partition_one_consumer_is_not_competing() -> None:
     verdict = history.verdict(COMPETES)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 2, 2)
     assert verdict.reason.startswith(
-        "with 2 consumers of group alive and messages of orders-0 waiting, consumer-1 handled them all by itself, from "
+        "with 2 consumers of the group alive and messages of orders-0 waiting, consumer-1 handled them all by itself"
     )
     assert verdict.witness is not None
 
@@ -270,7 +270,7 @@ def test_catch_up_consumers_who_all_handle_everything_share_nothing() -> None:
     verdict = history.verdict(SCALES)
     assert (verdict.verdict, verdict.violations) == ("violated", 1)
     assert verdict.reason.startswith(
-        "with 2 consumers of readers alive and work waiting, no message was handled by one of them alone in the best "
+        "with 2 consumers of group readers alive and work waiting, no message was handled by one of them alone in the "
     )
     verdict = history.verdict(COMPETES)
     assert (verdict.verdict, verdict.violations) == ("violated", 1)
