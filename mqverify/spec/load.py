@@ -109,7 +109,7 @@ def _in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
 
 def find_files(paths: Iterable[str]) -> list[str]:
     """The files that these paths name, each once: a file itself, of a folder every YAML file below it, in order."""
-    found: dict[str, None] = {}
+    found: dict[Path, str] = {}
     for path in paths:
         if not path or "\x00" in path:
             raise UsageError(f"no such file or folder: {path!r}")
@@ -118,28 +118,41 @@ def find_files(paths: Iterable[str]) -> list[str]:
         except OSError as error:
             raise UsageError(f"no such file or folder: {path} ({error.strerror or error})") from error
         names = _in_folder(Path(path)) if stat.S_ISDIR(mode) else [path]
-        found.update(dict.fromkeys(names))
+        for name in names:
+            found.setdefault(_resolved(Path(name)), name)
         if len(found) > MOST_FILES:
             raise UsageError(f"more than {MOST_FILES} YAML files in {path}: name the folder of the specs")
-    return list(found)
+    return list(found.values())
 
 
 def _in_folder(folder: Path) -> list[str]:
     """YAML files below a folder; hidden ones and links that lead out of it are left out."""
-    root = folder.resolve()
+    root = _resolved(folder)
     found: list[str] = []
-    for where, folders, files in os.walk(folder, followlinks=False):
+    for where, folders, files in os.walk(folder, onerror=_refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(where, name)
             if name.startswith(".") or not name.endswith(_SUFFIXES):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not _resolved(path).is_relative_to(root):
                 continue
             found.append(str(path))
         if len(found) > MOST_FILES:
             break
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read may hold specs: to skip it would be to pass them."""
+    raise UsageError(f"the folder {error.filename} cannot be read: {error.strerror or error}") from error
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # A link that leads to itself; opening it says so.
+        return path.absolute()
 
 
 def _read_file(file: str, issues: Issues) -> str | None:

@@ -1,5 +1,6 @@
 """Which files are specs, and what comes back of many."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,29 @@ def test_a_folder_is_searched_in_order_and_hidden_files_are_left_out(tmp_path: P
 
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     path = str(write(tmp_path, a_yaml=BASE) / "a.yaml")
-    assert len(load([path, path, str(tmp_path)], REGISTRY).specs) == 1
+    (tmp_path / "same.yaml").symlink_to(path)
+    assert len(load([path, path, str(tmp_path), f"{tmp_path}/./a.yaml"], REGISTRY).specs) == 1
+
+
+def test_a_link_to_itself_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    with pytest.raises(SpecError) as raised:
+        load([str(tmp_path)], REGISTRY)
+    assert raised.value.diagnostics[0].code == "MQ001"
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, a_yaml=BASE, closed__b_yaml=BASE)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UsageError, match="cannot be read"):
+        load([str(tmp_path)], REGISTRY)
 
 
 def test_links_that_lead_out_of_the_folder_are_left_out(tmp_path: Path) -> None:
@@ -51,7 +74,7 @@ def test_links_that_lead_out_of_the_folder_are_left_out(tmp_path: Path) -> None:
     (inside / "same.yaml").symlink_to(inside / "a.yaml")
     (inside / "folder").symlink_to(outside)
     (inside / "loop").symlink_to(inside)
-    assert [Path(file).name for file in find_files([str(inside)])] == ["a.yaml", "same.yaml"]
+    assert [Path(file).name for file in find_files([str(inside)])] == ["a.yaml"]
 
 
 def test_paths_stay_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
