@@ -1,0 +1,133 @@
+"""From the first topic to the last reading: starts, late groups, draining, giving up, what the history then holds."""
+
+from itertools import pairwise
+
+import pytest
+
+from mqverify.history.tables import TABLES
+from tests.worlds.helpers import findings, run, table
+
+BASE = """
+spec: conducting
+workload: {{messages: 60, keys: 6, {workload}}}
+backends: {{kafka: {{partitions: 3, auto_offset_reset: earliest{backend}}}}}
+{faults}
+expect: {{at_least_once: held, exactly_once: held}}
+"""
+
+
+def spec(workload: str, backend: str = "", faults: str = "") -> str:
+    return BASE.format(workload=workload, backend=f", {backend}" if backend else "", faults=faults)
+
+
+def test_consumers_first_means_that_all_know_their_positions_before_the_first_send() -> None:
+    rows, _ = run(spec("consumers: 3"))
+    first_send = min(row["invoked_at"] for row in table(rows, "sends"))  # type: ignore[type-var]
+    assigned = [row for row in table(rows, "assignments") if row["change"] == "assigned"]
+    assert {row["source"] for row in assigned} == {0, 1, 2}
+    assert all(row["done_at"] is not None and row["done_at"] < first_send for row in assigned)  # type: ignore[operator]
+
+
+def test_together_races_them() -> None:
+    rows, outcome = run(spec("consumers: 2, start: together"))
+    first_send = min(row["invoked_at"] for row in table(rows, "sends"))  # type: ignore[type-var]
+    assert any((row["done_at"] or 0) > first_send for row in table(rows, "assignments"))  # type: ignore[operator]
+    assert outcome.drained
+
+
+def test_producers_first_lets_consumers_come_late() -> None:
+    rows, outcome = run(spec("consumers: 2, start: producers_first"))
+    last_ack = max(row["completed_at"] for row in table(rows, "sends"))  # type: ignore[type-var]
+    began = [row["began_at"] for row in table(rows, "workers") if row["kind"] == "consumer"]
+    assert all(time > last_ack for time in began)  # type: ignore[operator]
+    assert outcome.drained
+
+
+def test_latest_with_consumers_first_owes_everything() -> None:
+    found = findings(spec("consumers: 2", "").replace("earliest", "latest"))
+    assert (found["at_least_once"].obligations, found["at_least_once"].violations) == (60, 0)
+
+
+def test_a_late_group_joins_when_the_first_has_drained_and_gets_everything_too() -> None:
+    rows, outcome = run(
+        spec("groups: {live: {consumers: 2}, rebuild: {joins: drained, start: beginning, consumers: 1}}")
+    )
+    handled = {group: set() for group in ("live", "rebuild")}  # type: ignore[var-annotated]
+    for row in table(rows, "deliveries"):
+        handled[row["consumer_group"]].add(row["message"])  # type: ignore[index]
+    assert handled["live"] == handled["rebuild"] == set(range(60))
+    began = [row["began_at"] for row in table(rows, "workers") if row["consumer_group"] == "rebuild"]
+    assert began[0] > max(row["ended_at"] for row in table(rows, "deliveries") if row["consumer_group"] == "live")  # type: ignore[operator,type-var]
+    assert outcome.drained
+
+
+@pytest.mark.parametrize("settle", ["before_handling", "before_batch", "after_handling", "after_batch", "automatic",
+                                    "{every: 7}", "{every: 2s}"])  # fmt: skip
+@pytest.mark.parametrize("loop", ["poll", "iterator"])
+def test_every_settling_policy_drains_and_handles_everything_once(settle: str, loop: str) -> None:
+    found = findings(spec(f"consumers: 2, settle: {settle}, loop: {loop}", "auto_commit_interval: 1s"))
+    assert (found["exactly_once"].obligations, found["exactly_once"].violations) == (60, 0)
+
+
+def test_asynchronous_commits_are_recorded_when_their_answers_come() -> None:
+    rows, _ = run(spec("consumers: 2, commit: async"))
+    outcomes = [row["outcome"] for row in table(rows, "settlements")]
+    assert outcomes.count("acked") > 50
+
+
+def test_gives_up_and_says_who_is_stuck_where() -> None:
+    text = spec("consumers: 1, handler: {takes: 1ms, poison: 1 in 60}")
+    rows, outcome = run(text)
+    assert not outcome.drained
+    assert outcome.give_up_reason is not None
+    assert "consumer-1 is at work" in outcome.give_up_reason
+    assert "partition" in outcome.give_up_reason
+    [group] = table(rows, "groups")
+    assert group["drained"] is False
+    assert outcome.ended_at >= 600_000_000_000, "not before ten virtual minutes"
+    assert findings(text)["at_least_once"].doubts
+
+
+def test_a_group_whose_consumers_all_stopped_gives_up() -> None:
+    _, outcome = run(spec("consumers: 1, handler: {poison: 1 in 60, on_failure: stop, close: clean_only}"))
+    assert "HandlerFailed" in str(outcome.give_up_reason)
+
+
+def test_one_message_in_flight_waits_for_each_acknowledgement() -> None:
+    rows, _ = run(spec("in_flight: one"))
+    sends = table(rows, "sends")
+    for before, after in pairwise(sends):
+        assert after["invoked_at"] > before["completed_at"]  # type: ignore[operator]
+
+
+def test_without_a_record_key_messages_are_spread() -> None:
+    rows, _ = run(spec("consumers: 1", "record_key: none"))
+    places = {(row["key"], row["partition"]) for row in table(rows, "sends")}
+    assert len(places) > 6
+
+
+def test_per_key_gives_each_order_a_partition() -> None:
+    rows, _ = run(spec("consumers: 1").replace("partitions: 3", "partitions: per_key"))
+    places = {(row["key"], row["partition"]) for row in table(rows, "sends")}
+    assert len(places) == 6
+    assert [row["value"] for row in table(rows, "footprint")] == [6]
+
+
+def test_times_strictly_increase_within_a_run() -> None:
+    rows, _ = run(spec("consumers: 3, handler: {takes: 0s}"))
+    times = sorted(
+        row[column]
+        for name, columns in (("deliveries", ("delivered_at", "started_at", "ended_at")), ("sends", ("invoked_at",)))
+        for row in table(rows, name)
+        for column in columns
+    )
+    assert len(times) == len(set(times))
+
+
+def test_rows_have_the_columns_of_their_tables() -> None:
+    rows, _ = run(spec("consumers: 2", faults="faults: [{pass: 1h, when: drained}]"))
+    for name, of_table in rows.tables.items():
+        width = len(TABLES[name].columns) - 2
+        assert all(len(row) == width for row in of_table), name
+        for column, values in zip(TABLES[name].columns[2:], zip(*of_table, strict=True), strict=False):
+            assert column.nullable or None not in values, f"{name}.{column.name}"
