@@ -1,4 +1,4 @@
-"""Judging histories: the queries of the guarantees over the tables of many runs at once, and witnesses for what they find.
+"""Judging histories: the queries of the guarantees over the tables of many runs, and witnesses for what they find.
 
 The connection holds the tables of `mqverify.history` for all runs to judge. Nothing else decides a verdict: exemptions
 are in the queries, never here.
@@ -27,6 +27,7 @@ Vocabulary = Mapping[int, Mapping[str, str]]
 
 _STATEMENT = re.compile(r"CREATE OR REPLACE TEMP (?P<kind>TABLE|VIEW|MACRO) (?P<name>\w+)")
 _COMMENT = re.compile(r"--[^\n]*")
+_LITERAL = re.compile(r"'[^']*'")
 _WORD = re.compile(r"\w+")
 
 
@@ -57,7 +58,7 @@ def judge(
 ) -> list[Finding]:
     """Judge every run of the asked scenarios: one finding for each run and guarantee, in order of both.
 
-    `asked` maps a scenario's number to names of guarantees; `guarantees` replaces the catalogue (with a user's own added).
+    `asked` maps a scenario's number to names of guarantees; `guarantees` replaces the catalogue (a user's own added).
     Raises `UsageError` for a name that is not among them, `InternalError` if a query cannot be run.
     """
     known = catalogue() if guarantees is None else guarantees
@@ -65,7 +66,7 @@ def judge(
     for name in names:
         if name not in known:
             raise UsageError(f"there is no guarantee `{name}` to judge; `mqverify list` shows those there are")
-    scenario_of = {run: scenario for run, scenario in connection.execute("SELECT run, scenario FROM runs").fetchall()}
+    scenario_of: dict[int, int] = dict(connection.execute("SELECT run, scenario FROM runs").fetchall())
     runs_asking = {
         name: {run for run, scenario in scenario_of.items() if name in asked.get(scenario, ())} for name in names
     }
@@ -162,7 +163,7 @@ def _shared(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) 
 
 
 def _words(sql: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(_COMMENT.sub("", sql)))
+    return frozenset(_WORD.findall(_LITERAL.sub("", _COMMENT.sub("", sql))))
 
 
 @cache

@@ -117,7 +117,7 @@ def _sections(lines: list[str], source_file: str) -> dict[str, tuple[int, str]]:
     if missing:
         raise UsageError(f"{source_file}: no line `-- {missing[0]}`; a guarantee has one query under each of "
                          "`-- obligations` and `-- violations`")  # fmt: skip
-    ends = sorted(starts.values())[1:] + [len(lines)]
+    ends = [*sorted(starts.values())[1:], len(lines)]
     found = {}
     for (name, start), end in zip(sorted(starts.items(), key=lambda item: item[1]), ends, strict=True):
         query = "\n".join(lines[start + 1 : end]).strip().removesuffix(";").rstrip()
@@ -170,8 +170,8 @@ def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
         match = _PARAMETER.match(part.strip())
         if match is None or match["kind"] not in get_args(ParameterKind):
             kinds = ", ".join(get_args(ParameterKind))
-            raise UsageError(f"{source_file}: parameters: `{part.strip()}` is not `name: KIND`, `name: KIND required` or "
-                             f"`name: KIND = default`, with KIND one of {kinds}")  # fmt: skip
+            forms = f"`name: KIND`, `name: KIND required` or `name: KIND = default`, with KIND one of {kinds}"
+            raise UsageError(f"{source_file}: parameters: `{part.strip()}` is not {forms}")
         kind: ParameterKind = match["kind"]  # type: ignore[assignment]
         parameters.append(Parameter(match["name"], kind, match["default"], match["required"] is not None))
     return tuple(parameters)

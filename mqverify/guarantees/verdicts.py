@@ -56,7 +56,8 @@ def _fault_without_effect(summaries: Sequence[RunSummary]) -> str | None:
         if number not in fired:
             runs = f"{len(summaries)} runs" if len(summaries) != 1 else "the run"
             because = why.get(number) or "what it waits for never happened"
-            return f"the fault `{kinds[number]}` took effect in none of {runs}: {because}; move its `when:` to where it happens"
+            fault = f"the fault `{kinds[number]}` took effect in none of {runs}: {because}"
+            return f"{fault}; move its `when:` to where it happens"
     return None
 
 

@@ -42,7 +42,7 @@ def witness_query() -> str:
 
 
 def in_words(sentence: str, words: Mapping[str, str]) -> str:
-    """Put a system's words for `{position}` and `{place}`, in one pass: hostile text holds `{brace}` for its own braces."""
+    """Put a system's words for `{position}` and `{place}`, in one pass: hostile text has `{brace}` for its braces."""
     mapping = {**_DEFAULT_WORDS, **words, "brace": "{"}
     return _TOKEN.sub(lambda match: mapping[match[1]], sentence)
 
@@ -69,7 +69,7 @@ def witnesses(
 def _events(
     connection: duckdb.DuckDBPyConnection, shown: Sequence[tuple[int, Shown]]
 ) -> Mapping[int, Sequence[tuple[Any, ...]]]:
-    """By witness: rows (weight, at_ns, actor, event, message, key, sequence, partition, position), the most telling first."""
+    """By witness, the most telling first: weight, at_ns, actor, event, message, key, sequence, partition, position."""
     columns = {
         "witness": np.arange(len(shown)),
         "run": np.array([run for run, _ in shown], dtype=np.int64),

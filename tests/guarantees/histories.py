@@ -89,10 +89,12 @@ class History:
 
     # --- producers -----------------------------------------------------------------------------------------------
 
-    def send(self, message: int, key: str = "a", *, partition: int = 0, position: int | None = None, at: int | None = None,
-             acked: int | None = None, outcome: str = "acked", producer: str = "producer-1", sequence: int | None = None,
-             lands: bool | None = None, located: bool = True, record_time: int | None = None, size: int = 100,
-             transaction: int | None = None, expected: int | None = None, actual: int | None = None) -> int:  # fmt: skip
+    def send(self, message: int, key: str = "a", *, partition: int = 0, position: int | None = None,
+             at: int | None = None, acked: int | None = None, outcome: str = "acked", producer: str = "producer-1",
+             sequence: int | None = None, lands: bool | None = None, located: bool = True,
+             record_time: int | None = None, size: int = 100,
+             transaction: int | None = None, expected: int | None = None,
+             actual: int | None = None) -> int:  # fmt: skip
         """One try; it takes the next position if it `lands` (by default: if acked), known to the ack if `located`."""
         invoked = self._tick(at)
         completed = self._tick(acked)
@@ -108,7 +110,8 @@ class History:
             self._positions.setdefault(message, (partition, place))
         known = located and outcome == "acked"
         self.rows.add(
-            "sends", message, *self._messages[message], producer, 1, self._tries[message], None, transaction, expected, actual,
+            "sends", message, *self._messages[message], producer, 1, self._tries[message], None, transaction,
+            expected, actual,
             partition if known else None, place if known and lands else None,
             (invoked if record_time is None else record_time) * MS if known else None, size if known else None,
             invoked * MS, completed * MS, outcome,
@@ -125,7 +128,8 @@ class History:
     def deliver(self, message: int | None, consumer: str = "consumer-1", *, group: str = "group", incarnation: int = 1,
                 partition: int | None = None, position: int | None = None, source: int | None = None,
                 source_position: int | None = None, at: int | None = None, started: int | None = None,
-                ended: int | None = None, result: str | None = None, key: str | None = None, sequence: int | None = None,
+                ended: int | None = None, result: str | None = None, key: str | None = None,
+                sequence: int | None = None,
                 intact: bool = True, shard: int | None = None, delivery: int | None = None, attempt: int = 1,
                 ) -> int:  # fmt: skip
         """A delivery. The handler is entered if `started` is given or there is a result; `started=NEVER` never."""
@@ -179,7 +183,8 @@ class History:
         )  # fmt: skip
 
     def assign(self, consumer: str = "consumer-1", *, start: int | None = 0, start_from: str | None = "reset_beginning",
-               source: int = 0, group: str = "group", incarnation: int = 1, shard: int | None = None, at: int | None = None,
+               source: int = 0, group: str = "group", incarnation: int = 1, shard: int | None = None,
+               at: int | None = None,
                done: int | None = None) -> None:  # fmt: skip
         asked = self._tick(at)
         done_at = None if start is None else self._tick(done) * MS
@@ -188,8 +193,8 @@ class History:
 
     def revoke(self, consumer: str = "consumer-1", *, change: str = "revoked", source: int = 0, group: str = "group",
                incarnation: int = 1, shard: int | None = None, at: int | None = None) -> None:  # fmt: skip
-        self.rows.add("assignments", consumer, incarnation, group, source, shard, None, change, self._tick(at) * MS, None,
-                      None, None)  # fmt: skip
+        self.rows.add("assignments", consumer, incarnation, group, source, shard, None, change, self._tick(at) * MS,
+                      None, None, None)  # fmt: skip
 
     # --- the fresh reader ----------------------------------------------------------------------------------------
 
@@ -204,8 +209,9 @@ class History:
 
     def read_log(self, found: Sequence[tuple[int, int]], *, partition: int = 0, at: int | None = None, first: int = 0,
                  end: int | None = None, read_to: int | None = None, reason: str = "end", reader: str = "partition",
-                 isolation: str | None = None, visible: str | None = None, source: int | None = None) -> int:  # fmt: skip
-        """A reading of one partition that finds (message, position) pairs; it reads to the end unless told otherwise."""
+                 isolation: str | None = None, visible: str | None = None,
+                 source: int | None = None) -> int:  # fmt: skip
+        """A reading of one partition that finds (message, position) pairs; it reads to the end, unless told."""
         read_at = self._tick(at)
         end = self._next[partition] if end is None else end
         read_to = end if read_to is None else read_to
@@ -215,8 +221,8 @@ class History:
         self.rows.add("bounds", number, "main", place, first, end, read_to, read_at * MS)
         for message, position in found:
             key, sequence = self._messages[message]
-            self.rows.add("log", number, "main", None, partition, position, place, position, message, key, sequence, 0, 100,
-                          visible or "committed", True)  # fmt: skip
+            self.rows.add("log", number, "main", None, partition, position, place, position, message, key, sequence, 0,
+                          100, visible or "committed", True)  # fmt: skip
         return number
 
     def read_parked(
@@ -231,8 +237,8 @@ class History:
         self.rows.add("bounds", number, "parked", place, 0, len(messages), len(messages), read_at * MS)
         for position, message in enumerate(messages):
             key, sequence = self._messages[message]
-            self.rows.add("log", number, "parked", group, place, position, place, position, message, key, sequence, 0, 100,
-                          "committed", True)  # fmt: skip
+            self.rows.add("log", number, "parked", group, place, position, place, position, message, key, sequence, 0,
+                          100, "committed", True)  # fmt: skip
 
     # --- judging -------------------------------------------------------------------------------------------------
 
@@ -269,7 +275,10 @@ def judge_all(
     load_runs(connection, {history.run: history.rows for history in histories})
     load_rows(
         connection, "runs",
-        [(one.run, one.scenario, one.run, one.world, one.drained, (one.now + 1) * MS, one.give_up_reason) for one in histories],
+        [
+            (one.run, one.scenario, one.run, one.world, one.drained, (one.now + 1) * MS, one.give_up_reason)
+            for one in histories
+        ],
     )  # fmt: skip
     given = {(one.scenario, *name): value for one in histories for name, value in one.parameters.items()}
     load_rows(connection, "parameters", [(*name, value) for name, value in given.items()])

@@ -31,8 +31,8 @@ def test_a_message_lost_by_committing_before_handling_is_violated_and_not_inconc
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 2, 4)
     assert verdict.witness is not None
     assert verdict.witness.sentence == (
-        "group billing never handled message 1 (key a, sequence 1), which was acknowledged at 0.004 s as offset 1 of orders-0: "
-        "consumer-1 settled past it (offset 3) at 0.014 s"
+        "group billing never handled message 1 (key a, sequence 1), which was acknowledged at 0.004 s as offset 1 of "
+        "orders-0: consumer-1 settled past it (offset 3) at 0.014 s"
     )
     told = [(event.actor, event.event) for event in verdict.witness.events]
     assert told == [

@@ -43,8 +43,8 @@ def test_a_hole_is_a_violation_with_the_reader_in_the_witness() -> None:
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 3)
     assert verdict.witness is not None
     assert verdict.witness.sentence == (
-        "message 1 (key a, sequence 1) was acknowledged at 0.004 s as offset 1 of orders-0, and a fresh reader that began at "
-        "0.007 s did not find it among offset 0 to 2"
+        "message 1 (key a, sequence 1) was acknowledged at 0.004 s as offset 1 of orders-0, and a fresh reader that "
+        "began at 0.007 s did not find it among offset 0 to 2"
     )
     assert ("fresh reader", "does not find it among offset 0 to 2") in [
         (event.actor, event.event) for event in verdict.witness.events
@@ -141,8 +141,11 @@ def test_bytes_sent_after_the_reading_do_not_excuse_it() -> None:
 
 def test_retention_by_count_and_truncation() -> None:
     for setting, value, expected in (
-        ("max_count", 3, "held"), ("max_count", 4, "violated"), ("truncate_before", 1, "held"), ("truncate_before", 0, "violated"),
-    ):  # fmt: skip
+        ("max_count", 3, "held"),
+        ("max_count", 4, "violated"),
+        ("truncate_before", 1, "held"),
+        ("truncate_before", 0, "violated"),
+    ):
         history = History()
         history.setting(setting, value, place=0)
         history.sends(4)
@@ -328,8 +331,8 @@ def test_an_order_that_spans_two_partitions_is_lost() -> None:
     verdict = history.verdict("replayable")
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 2)
     assert verdict.reason == (
-        "the order of key a is lost to who reads from the beginning: message 0 lies in orders-0, message 1, sent after it, "
-        "in orders-1"
+        "the order of key a is lost to who reads from the beginning: message 0 lies in orders-0, message 1, sent after "
+        "it, in orders-1"
     )
 
 
@@ -351,8 +354,8 @@ def test_later_copies_break_the_latest_state_and_not_the_fold() -> None:
     verdict = history.verdict("replayable")
     assert verdict.verdict == "violated"
     assert verdict.reason == (
-        "the last state of key a is message 4 (sequence 4), but who reads from the beginning ends with message 0 (sequence 0) "
-        "at offset 9 of orders-0, which was sent before it"
+        "the last state of key a is message 4 (sequence 4), but who reads from the beginning ends with message 0 "
+        "(sequence 0) at offset 9 of orders-0, which was sent before it"
     )
 
 

@@ -37,8 +37,8 @@ def test_settling_before_handling_is_violated() -> None:
     verdict = read_all(history).verdict("settle_safety")
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 1)
     assert verdict.reason == (
-        "consumer-1 of the group committed offset 2 of orders-0 at 0.012 s, which covers message 1 (key a, sequence 1) at "
-        "offset 1, and the group first handled it at 0.016 s"
+        "consumer-1 of the group committed offset 2 of orders-0 at 0.012 s, which covers message 1 (key a, sequence 1) "
+        "at offset 1, and the group first handled it at 0.016 s"
     )
     assert verdict.witness is not None
     assert ("consumer-1", "commits offset 2, acknowledged at 0.013 s") in [
@@ -155,8 +155,8 @@ def test_a_category_consumer_that_skips_links_and_checkpoints_past_them_is_viola
     number = history.read(range(4), partition=stream)
     history.rows.add("bounds", number, "main", category, 0, 104, 104, history.now * MS)
     for message in range(4):
-        history.rows.add("log", number, "main", None, stream, message, category, 100 + message, message, "order-7", message, 0,
-                         100, "committed", True)  # fmt: skip
+        history.rows.add("log", number, "main", None, stream, message, category, 100 + message, message, "order-7",
+                         message, 0, 100, "committed", True)  # fmt: skip
     verdict = history.verdict("settle_safety")
     assert verdict.verdict == "violated"
     assert "which covers message 1 (key order-7, sequence 1) at offset 101" in verdict.reason
