@@ -31,7 +31,7 @@ def check_spec(
     for line in lines:
         _check_point(line, workload, issues)
         _check_moment(line, workload, issues)
-    _check_partitions(lines, backends, registry, issues)
+    _check_partitions(lines, backends, workload.keys.count, registry, issues)
     _check_recovery(backends, entries, registry, issues)
 
 
@@ -113,10 +113,10 @@ def _check_moment(line: FaultLine, workload: Workload, issues: Issues) -> None:
 
 
 def _check_partitions(
-    lines: Sequence[FaultLine], backends: Names[str, BackendSection], registry: Registry, issues: Issues
+    lines: Sequence[FaultLine], backends: Names[str, BackendSection], keys: int, registry: Registry, issues: Issues
 ) -> None:
     for section in backends.values():
-        there = registry.systems[section.system].partitions(section.settings)
+        there = registry.systems[section.system].partitions(section.settings, keys)
         for line in lines:
             if line.kind.name != "add_partitions" or there is None or line.fault.amount is None:
                 continue

@@ -69,7 +69,7 @@ class Record:
         if self.empty and isinstance(node, Scalar) and node.null:
             return {}
         if not isinstance(node, Mapping):
-            issues.error("MQ202", f"expected {self.what}, found {describe(node)}", node, self._keys())
+            issues.error("MQ202", f"{self.what} is a mapping, found {describe(node)}", node, self._keys())
             return INVALID
         values: dict[str, Any] = {}
         for entry in node.entries:

@@ -83,11 +83,20 @@ def _report_syntax(error: yaml.YAMLError, text: str, issues: Issues) -> None:
         message += f", {context}"
         if start is not None and start.line + 1 != line:
             message += f" that begins in line {start.line + 1}"
-    source = lines[line - 1]
-    advice = "quote a text that holds ': ', ' #' or begins with one of @ ` % & * ! [ { | >"
+    issues.error("MQ005", message, Mark(line, max(1, column)), _advice(problem, lines[line - 1]))
+
+
+def _advice(problem: str, source: str) -> str:
+    """What usually lies behind a complaint of the YAML parser's."""
     if "\t" in source[: len(source) - len(source.lstrip())]:
-        advice = "indent with spaces: YAML allows no tabs"
-    issues.error("MQ005", message, Mark(line, max(1, column)), advice)
+        return "indent with spaces: YAML allows no tabs"
+    if "expected key" in problem or "expected ':'" in problem or "'-' indicator" in problem:
+        return "lines of one block begin in one column: compare with the line above"
+    if "',' or" in problem:
+        return "a bracket is not closed, or a text inside it has to be quoted"
+    if "end of stream" in problem:
+        return "a quote is not closed"
+    return "quote a text that holds ': ', ' #' or begins with one of @ ` % & * ! [ { | >"
 
 
 class _Builder:

@@ -106,8 +106,8 @@ class System:
     """What a workload asks for that the system has not."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """Native settings that a spec says elsewhere, with where."""
-    partitions: Callable[[Any], int | None] = lambda _settings: None
-    """How many partitions there are from the start, where that is a setting."""
+    partitions: Callable[[Any, int], int | None] = lambda _settings, _keys: None
+    """How many partitions there are from the start, with so many keys, where a system has partitions."""
     takeover: Callable[[Any], int | None] = lambda _settings: None
     """Nanoseconds until the group gives a dead consumer's share to another."""
 

@@ -149,6 +149,8 @@ class Choice:
     instead: Names[str, str] = field(default_factory=dict)
     of: str = ""
     """The setting whose value it is."""
+    beside: str = ""
+    """What else may stand here, which another shape reads."""
 
     def read(self, node: Node, issues: Issues) -> Any:
         scalar = _scalar(node, issues, self._list())
@@ -165,6 +167,8 @@ class Choice:
         return INVALID
 
     def _list(self) -> str:
+        if self.beside:
+            return ", ".join(self.words) + f", or {self.beside}"
         if len(self.words) == 1:
             return self.words[0]
         return ", ".join(self.words[:-1]) + " or " + self.words[-1]

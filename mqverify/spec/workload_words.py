@@ -127,6 +127,7 @@ SETTLE: Final = Made(
                 "auto": "did you mean 'automatic'?",
                 "after_each": "did you mean 'after_handling'?",
             },
+            beside="{every: 5s}",
         ),
         mapping=Record(
             {"every": Word(EveryTimeOrCount(), "a time such as 5s, or a number of messages", required=True)}, "'settle'"

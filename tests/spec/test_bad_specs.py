@@ -94,6 +94,8 @@ CASES = [
     ("MQ214", "when: {handled: 20%}", [(WHEN, "    when: ⟦handled⟧")]),
     ("MQ214", "one condition", [(WHEN, "    when: ⟦{⟧handled: 20%, sent: 30%}")]),
     ("MQ216", "6 partitions already", [(CRASH, "  - add_partitions: ⟦6⟧")]),
+    ("MQ216", "20 partitions already", [(PARTITIONS, "    partitions: per_key"), (CRASH, "  - add_partitions: ⟦12⟧")]),
+    ("MQ216", "12 partitions already", [(CRASH, "  - add_partitions: 12\n  - add_partitions: ⟦12⟧")]),
     # expectations
     ("MQ220", "did you mean 'at_least_once'?", [(HELD, "  ⟦at_least_onze⟧: held")]),
     ("MQ220", "did you mean 'at_least_once'?", [(HELD, "  ⟦MQ101⟧: held")]),

@@ -132,6 +132,6 @@ SYSTEM: Final = System(
         "topic": "topics are created for the run, with names of their own",
         "num_partitions": "write partitions: 6",
     },
-    partitions=lambda settings: settings.partitions if isinstance(settings.partitions, int) else None,
+    partitions=lambda settings, keys: keys if settings.partitions == "per_key" else settings.partitions,
     takeover=lambda settings: settings.session_timeout + settings.heartbeat_interval,
 )
