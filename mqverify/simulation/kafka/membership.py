@@ -98,9 +98,16 @@ class Membership:
     # -- what poll asks --------------------------------------------------------------------------------------------
 
     def need_rejoin(self) -> bool:
-        """Whether the group must be joined (again): asked to, other topics, or the leader saw other partitions."""
+        """Whether the group must be joined (again): asked to, other topics, or the leader saw other partitions.
+
+        A join under way counts, as in Java (`rejoinNeededOrPending`). kafka-python 3.0.12 forgets it where a leader's
+        `poll` times out in the millisecond between its JoinGroup and its SyncGroup after a metadata change; that
+        member then stays without heartbeats until its session ends.
+        """
         if not self._subscription.by_group:
             return False
+        if self._join is not None:
+            return True
         if self._assigned_from is not None and self._assigned_from != self._snapshot():
             return True
         if self._joined_topics is not None and self._joined_topics != self._subscription.topics:
