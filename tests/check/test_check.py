@@ -103,7 +103,7 @@ def test_misspelt_keys_in_three_files_are_all_told_and_nothing_runs(tmp_path: Pa
     for place, hint in (
         ("after-handling.yaml:10:3", "messages"),
         ("two-groups.yaml:18:5", "partitions"),
-        ("every-hundred.yaml:25:5", "point"),
+        ("every-hundred.yaml:24:5", "point"),
     ):
         assert place in done.stderr
         assert f"did you mean '{hint}'" in done.stderr
