@@ -163,7 +163,8 @@ def test_callbacks_of_commit_async_run_the_last_first() -> None:
         told: list[int] = []
         for offset in range(1, 6):
             consumer.commit_async(
-                {place: library.OffsetAndMetadata(offset, "", -1)}, lambda offsets, _: told.append(offsets[place].offset)
+                {place: library.OffsetAndMetadata(offset, "", -1)},
+                lambda offsets, _: told.append(offsets[place].offset),
             )
         harness.sleep(1)
         consumer.poll()

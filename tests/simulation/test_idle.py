@@ -23,7 +23,9 @@ class Idlers:
         config = {"group_id": "group", "auto_offset_reset": "earliest", "enable_auto_commit": False, **config}
         for number in range(count):
             name = f"consumer-{number}"
-            self.processes.append(self.harness.start(name, lambda library, name=name: self.consume(library, name, config)))
+            self.processes.append(
+                self.harness.start(name, lambda library, name=name: self.consume(library, name, config))
+            )
         self.harness.wait(15)
         self.send(reads)
         self.harness.wait(15)

@@ -140,7 +140,7 @@ def test_a_zombies_commit_fails() -> None:
     def application(library: Any) -> list[str]:
         consumer = library.KafkaConsumer(TOPIC, **CONFIG)
         [records] = consumer.poll(10_000).values()
-        process = harness.kernel.processes[-1]
+        process = library.process
         harness.kernel.call_at(harness.kernel.now + 15_000_000_000, process.resume)
         process.pause()
         place = library.TopicPartition(TOPIC, 0)

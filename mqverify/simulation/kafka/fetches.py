@@ -7,7 +7,6 @@ from kafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from mqverify.simulation.kafka.log import PartitionLog
 from mqverify.simulation.kafka.protocol import Fetch, Fetched, FetchReply, Timers
-from mqverify.simulation.kernel import always
 
 __all__ = ["Fetches"]
 
@@ -39,8 +38,9 @@ class Fetches:
         waiting = _Waiting(request, token, [self._logs[partition] for partition, _ in request.positions])
         for log in waiting.logs:
             log.waiting.append(waiting)
-        # An empty answer brings nothing but the next fetch.
-        waiting.timer = self._timers.at(now + request.max_wait, self._time_out, waiting, renews=always)
+        waiting.timer = self._timers.at(
+            now + request.max_wait, self._time_out, waiting, renews=lambda: self._brings_nothing(waiting)
+        )
 
     def wake(self, log: PartitionLog, now: int) -> None:
         """Something happened to `log`: answer the fetches that now have what they wait for."""
@@ -54,6 +54,13 @@ class Fetches:
         for log in self._logs.values():
             for waiting in [waiting for waiting in log.waiting if waiting.token[0] is connection]:
                 self._stop(waiting)
+
+    def _brings_nothing(self, waiting: _Waiting) -> bool:
+        """Whether the answer would be empty, and so would bring nothing but the next fetch."""
+        return all(
+            not log.read(offset, 1, True)[1]
+            for log, (_, offset) in zip(waiting.logs, waiting.request.positions, strict=True)
+        )
 
     def _time_out(self, waiting: _Waiting, now: int) -> None:
         partitions, _, _ = self._read(waiting.request)
