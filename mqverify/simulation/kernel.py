@@ -301,6 +301,9 @@ class Kernel:
 
     def _jump(self, first: Event) -> bool:
         """Shift the renewals from `first` on to the next event of substance, if that is far away."""
+        following = self._heap[0] if self._heap else first
+        if following[0] - first[0] <= _SHORT_IDLE and following[3] is not None and not _renewing(following):
+            return False
         substance = [max(event[0], event[6]) for event in self._heap if event[3] is not None and not _renewing(event)]
         if not substance or not _renewing(first):
             return False

@@ -1,7 +1,7 @@
 """Commit strategies × crashes: the measured table of reference/kafka.md §C.4, row by row.
 
-200 records, batches of 50, killed after the processed count of each row; where the row auto-commits, the interval is below
-the time of one batch. Then another consumer of the group reads what is left.
+200 records, batches of 50, killed after the processed count of each row; where the row auto-commits, the interval is
+below the time of one batch. Then another consumer of the group reads what is left.
 """
 
 from collections.abc import Callable

@@ -273,8 +273,8 @@ def test_configuration_is_kafka_pythons(harness: Harness) -> None:
             library.KafkaConsumer(group_id="group", session_timeout_ms=6000, heartbeat_interval_ms=6000)
         with pytest.raises(KafkaConfigurationError, match="fetch_max_wait_ms"):
             library.KafkaConsumer(fetch_max_wait_ms=40_000)
+        consumer = library.KafkaConsumer(TOPIC)
         with pytest.raises(IllegalStateError):
-            consumer = library.KafkaConsumer(TOPIC)
             consumer.assign([library.TopicPartition(TOPIC, 0)])
         consumer = library.KafkaConsumer()
         consumer.close()

@@ -119,7 +119,7 @@ class Coordinator:
         return self.ask(api.OffsetCommit(group, member, generation, offsets))[PLACE]
 
 
-# -- commit validation, row by row (`ClassicGroup.validateOffsetCommit`) ------------------------------------------------
+# -- commit validation, row by row (`ClassicGroup.validateOffsetCommit`) ----------------------------------------------
 
 
 def test_dead_group() -> None:

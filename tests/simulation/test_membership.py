@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kafka import ConsumerRebalanceListener
-from kafka.errors import CommitFailedError, KafkaConfigurationError
+from kafka.errors import CommitFailedError, KafkaConfigurationError, KafkaError
 
 from tests.simulation.harness import TOPIC, Harness
 
@@ -252,37 +252,83 @@ def test_a_member_that_closes_hands_over_at_once() -> None:
     assert alone_again[2] <= 10 + 2 + 2.1  # its next heartbeat tells it
 
 
-def test_listener_is_told_in_order_and_may_commit_when_revoked() -> None:
+class Committing(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Commits when partitions are taken away, as the documentation of many clients recommends."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.consumer: Any = None
+        self.told = told
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self.told.append(f"revoked {len(revoked)}")
+        if revoked:
+            self.consumer.commit()
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self.told.append(f"assigned {len(assigned)}")
+
+
+def commit_when_revoked(profile: str) -> tuple[Harness, list[str]]:
     harness = Harness()
     harness.create(2)
     harness.produce(20)
     told: list[str] = []
 
     def application(library: Any) -> None:
-        class Committing(library.ConsumerRebalanceListener):  # type: ignore[misc,name-defined]
-            def on_partitions_revoked(self, revoked: Any) -> None:
-                told.append(f"revoked {len(revoked)}")
-                if revoked:
-                    consumer.commit()
-
-            def on_partitions_assigned(self, assigned: Any) -> None:
-                told.append(f"assigned {len(assigned)}")
-
         library.may_idle = lambda: False  # it looks at the time between polls
-        consumer = library.KafkaConsumer(**CONFIG)
-        consumer.subscribe([TOPIC], listener=Committing())
+        listener = Committing(told)
+        consumer = listener.consumer = library.KafkaConsumer(**CONFIG)
+        consumer.subscribe([TOPIC], listener=listener)
         until = harness.seconds + 20
         while harness.seconds < until:
             consumer.poll(500)
         consumer.close()
 
-    harness.start("one", application)
+    harness.start("one", application, profile)
     harness.wait(5)
     harness.start("two", lambda library: library.KafkaConsumer(TOPIC, **CONFIG).poll(15_000))
     harness.wait(40)
+    return harness, told
+
+
+def test_listener_is_told_in_order_and_may_commit_when_revoked() -> None:
+    harness, told = commit_when_revoked("java")
     assert not harness.failures
     assert told[:5] == ["revoked 0", "assigned 2", "revoked 2", "assigned 1", "revoked 1"]
     assert harness.committed() == 20
+
+
+def test_in_kafka_python_a_listener_cannot_block_on_a_commit() -> None:
+    """Its listeners run on the IO thread (`NetworkSelector.run` raises); `poll` then raises a KafkaError."""
+    harness, told = commit_when_revoked("kafka-python")
+    failure = harness.failures.pop("one")
+    assert isinstance(failure, KafkaError)
+    assert isinstance(failure.__cause__, RuntimeError)
+    assert told == ["revoked 0", "assigned 2", "revoked 2"]
+
+
+def test_in_kafka_python_a_slow_listener_stops_the_heartbeat() -> None:
+    """A listener that takes longer than the session: the member is out (kafka-python's own documentation)."""
+    team = Team(partitions=2)
+    naps = [12.0]
+
+    class Slow(Notes):
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            super().on_partitions_assigned(assigned)
+            if naps:
+                self.harness.sleep(naps.pop())
+
+    def application(library: Any) -> None:
+        consumer = library.KafkaConsumer(**CONFIG)
+        consumer.subscribe([TOPIC], listener=team.notes.setdefault("slow", Slow(team.harness)))
+        while True:
+            consumer.poll(500)
+
+    team.harness.start("slow", application)
+    team.harness.wait(10)
+    assert team.harness.cluster.leader("group") is None
+    team.harness.wait(20)
+    assert [what for what, _ in team.notes["slow"].changes] == ["revoked", "assigned", "lost", "assigned"]
 
 
 def test_leader_is_known_by_its_client_id() -> None:

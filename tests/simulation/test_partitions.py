@@ -2,6 +2,7 @@
 
 import random
 import zlib
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,13 +63,13 @@ def test_without_a_key_kafka_python_spreads_at_random() -> None:
 @pytest.mark.parametrize("profile", ["java", "librdkafka"])
 def test_without_a_key_others_stick_to_a_partition(profile: str) -> None:
     runs = placed(profile, [None] * 100, 4)
-    changes = sum(1 for one, other in zip(runs, runs[1:], strict=False) if one != other)
+    changes = sum(1 for one, other in pairwise(runs) if one != other)
     assert changes <= 1
 
 
 def test_a_sticky_producer_moves_on_when_a_batch_is_full() -> None:
     runs = placed("java", [None] * 100, 4, batch_size=200)
-    changes = sum(1 for one, other in zip(runs, runs[1:], strict=False) if one != other)
+    changes = sum(1 for one, other in pairwise(runs) if one != other)
     assert changes >= 3
 
 

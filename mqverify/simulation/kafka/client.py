@@ -34,6 +34,8 @@ class Client:
         self.name = library.client_name(kind)
         self.connection = self.cluster.connect(self.process, self.name)
         self.dice = self.kernel.stream(self.name)
+        self.listening = False
+        """Whether a rebalance listener is being told. Its thread is then the client's own IO thread."""
 
     def send(self, request: Any, then: Callable[[Any], Any]) -> None:
         """Send a request; `then(reply)` happens when the reply arrives."""
@@ -41,11 +43,27 @@ class Client:
 
     def ask(self, request: Any, timeout: int = FOREVER) -> Any:
         """Send a request and block until its reply; `KafkaTimeoutError` if it does not come in time."""
+        self.require_not_listening()
         future = Future(self.kernel)
         self.connection.send(request, future.resolve)
         if not future.wait(None if timeout >= FOREVER else timeout):
             raise KafkaTimeoutError
         return future.value
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the IO thread is busy with a listener, so that no heartbeat leaves."""
+        return self.listening and not self.library.profile.listeners_may_block
+
+    def require_not_listening(self) -> None:
+        """kafka-python 3 runs listeners on its IO thread, where a blocking call cannot be answered (`net.run`)."""
+        if self.blocked:
+            raise RuntimeError(
+                "Cannot block on net.run() from the IO thread itself. This typically happens when a synchronous"
+                " rebalance listener (or another IO-thread callback) calls a blocking consumer/admin API."
+                " Use AsyncConsumerRebalanceListener and await the async variant, or move the blocking work to a"
+                " worker thread."
+            )
 
     def close(self) -> None:
         if not self.connection.closed:

@@ -81,6 +81,7 @@ class Commits:
         self._sync(offsets, timeout)
 
     def _sync(self, offsets: Offsets, timeout: int | None) -> None:
+        self._client.require_not_listening()
         if not offsets:
             return
         kernel = self._kernel

@@ -57,10 +57,8 @@ class Fetches:
 
     def _brings_nothing(self, waiting: _Waiting) -> bool:
         """Whether the answer would be empty, and so would bring nothing but the next fetch."""
-        return all(
-            not log.read(offset, 1, True)[1]
-            for log, (_, offset) in zip(waiting.logs, waiting.request.positions, strict=True)
-        )
+        positions = waiting.request.positions
+        return all(log.end_offset == offset for log, (_, offset) in zip(waiting.logs, positions, strict=True))
 
     def _time_out(self, waiting: _Waiting, now: int) -> None:
         partitions, _, _ = self._read(waiting.request)

@@ -33,9 +33,11 @@ from mqverify.simulation.kafka.protocol import (
     SyncReply,
 )
 from mqverify.simulation.kafka.subscription import Subscription
-from mqverify.simulation.kernel import Event, Future
+from mqverify.simulation.kernel import MILLISECOND, Event, Future
 
 __all__ = ["Membership", "assigned_partitions"]
+
+_LISTENER_CHECK = 10 * MILLISECOND  # how soon after a blocking listener a heartbeat that was due goes out
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,9 @@ class Membership:
         self._beat_event = None
         if self.state != "stable":
             return
+        if self._client.blocked:
+            self._time_heartbeat(_LISTENER_CHECK)
+            return
         if not self.in_poll and self._kernel.now - self.last_poll > self._max_poll_interval:
             self.leave()
             return
@@ -313,7 +318,8 @@ class Membership:
         return not group.would_tell(self.member, self.generation)
 
     def _sure_to_beat(self) -> bool:
-        return self._client.process.running and self.state == "stable" and self._beat_event is not None
+        beating = self.state == "stable" and self._beat_event is not None
+        return beating and self._client.process.running and not self._client.blocked
 
 
 def _assignors(config: Mapping[str, Any]) -> dict[str, Any]:

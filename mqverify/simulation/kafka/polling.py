@@ -170,7 +170,12 @@ class Polling:
 
     def _complete_join(self, assignment: Mapping[str, Any]) -> None:
         """`_on_join_complete`."""
-        self.subscription.assign_from_subscribed(assigned_partitions(assignment))
+        try:
+            self.subscription.assign_from_subscribed(assigned_partitions(assignment))
+        except ValueError:
+            # Of a topic that is no longer subscribed to: join again, as kafka-python does.
+            self.membership.rejoin_needed = True
+            return
         self.commits.joined()
         failure = self._tell_listener("on_partitions_assigned", self.subscription.assigned())
         if failure is not None:
@@ -189,10 +194,13 @@ class Polling:
     def _tell_listener(self, call: str, partitions: Sorted) -> BaseException | None:
         listener = self.subscription.listener
         if listener is not None:
+            self._client.listening = True
             try:
                 getattr(listener, call)(partitions)
             except Exception as error:  # noqa: BLE001  (raised again by the caller, after its cleanup)
                 return error
+            finally:
+                self._client.listening = False
         return None
 
     def refresh_positions(self, until: int) -> None:

@@ -31,6 +31,8 @@ class Profile:
     close_commits_always: bool = False
     """Leaving a `with` block by an exception commits as any close does."""
     poll_returns_one: bool = False
+    listeners_may_block: bool = True
+    """Whether a rebalance listener may commit and wait; in kafka-python 3 that raises, and no heartbeat leaves."""
     producer: Mapping[str, object] = field(default_factory=dict)
     consumer: Mapping[str, object] = field(default_factory=dict)
 
@@ -42,7 +44,7 @@ def _murmur2(key: bytes) -> int:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("kafka-python", _murmur2, "random"),
+        Profile("kafka-python", _murmur2, "random", listeners_may_block=False),
         Profile("java", _murmur2, "batch", close_commits_always=True, producer={"linger_ms": 5}),
         Profile(
             "librdkafka",
