@@ -252,7 +252,10 @@ class SimulatedConsumer:
         _require_partitions([partition])
         if partition not in self._subscription.assignment:
             raise IllegalStateError("Partition is not assigned")
-        return self._subscription.assignment[partition].highwater
+        state = self._subscription.assignment[partition]
+        if state.highwater is None and state.position is not None:
+            return int(state.position.offset)  # fetches brought nothing, so it is at the end
+        return state.highwater
 
     # -- the cluster -----------------------------------------------------------------------------------------------
 

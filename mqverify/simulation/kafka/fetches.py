@@ -86,6 +86,8 @@ class Fetches:
                 failed = True
                 answer.append(Fetched(partition, offset, UnknownTopicOrPartitionError, [], -1))
                 continue
+            if offset == log.end_offset:
+                continue  # nothing new, nothing to tell (as in an incremental fetch session, KIP-227)
             limit = min(request.partition_max_bytes, request.max_bytes - total)
             try:
                 records, size = log.read(offset, limit, total == 0)

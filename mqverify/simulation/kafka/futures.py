@@ -15,6 +15,8 @@ from mqverify.simulation.kernel import SECOND, Future, Kernel
 
 __all__ = ["Batch", "ClientFuture", "RecordFuture"]
 
+_new: Any = tuple.__new__
+
 
 class ClientFuture:
     """`kafka.future.Future`: done once, with a value or an exception."""
@@ -142,8 +144,9 @@ class RecordFuture:
         offset = batch.base_offset + index if batch.base_offset >= 0 else -1
         if batch.append_time >= 0:
             stamp = batch.append_time
-        return RecordMetadata(
-            partition[0], partition[1], partition, offset, stamp, None, key_size, value_size, header_size
+        return _new(
+            RecordMetadata,
+            (partition[0], partition[1], partition, offset, stamp, None, key_size, value_size, header_size),
         )
 
     def succeeded(self) -> bool:

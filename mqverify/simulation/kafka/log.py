@@ -47,7 +47,7 @@ class Segment:
 class PartitionLog:
     """One partition. Times are milliseconds since 1970."""
 
-    __slots__ = ("config", "partition", "segments", "start_offset", "topic", "waiting")
+    __slots__ = ("config", "end_offset", "partition", "segments", "start_offset", "topic", "waiting")
 
     def __init__(self, topic: str, partition: int, config: TopicConfig) -> None:
         self.topic = topic
@@ -55,13 +55,9 @@ class PartitionLog:
         self.config = config
         self.segments = [Segment(0)]
         self.start_offset = 0
+        self.end_offset = 0
         self.waiting: list[Any] = []
         """Fetches that wait for data of this partition."""
-
-    @property
-    def end_offset(self) -> int:
-        segment = self.segments[-1]
-        return segment.base_offset + len(segment.records)
 
     @property
     def size(self) -> int:
@@ -97,8 +93,9 @@ class PartitionLog:
             new(record, (topic, partition, 0, offset, stamp, kind, key, value, headers, None, k, v, h))
             for offset, (stamp, key, value, headers, k, v, h) in enumerate(entries, base)
         ]
+        self.end_offset = base + len(entries)
         segment.size += size
-        segment.next_offsets.append(base + len(entries))
+        segment.next_offsets.append(self.end_offset)
         segment.sizes.append(segment.size)
         if segment.first_timestamp < 0:
             segment.first_timestamp = largest

@@ -52,10 +52,15 @@ class SimulatedProducer:
         self._chosen: dict[tuple[str, bytes], int] = {}
         self._acks: int = self.config["acks"]
         self._batch_size: int = self.config["batch_size"]
+        self._max_request_size: int = self.config["max_request_size"]
+        self._key_serializer = self.config["key_serializer"]
+        self._value_serializer = self.config["value_serializer"]
         self._linger = nanoseconds(self.config["linger_ms"])
         self._max_in_flight: int = self.config["max_in_flight_requests_per_connection"]
         self._ordered: bool = self.config["enable_idempotence"] or self._max_in_flight == 1
         self._queues: dict[TopicPartition, deque[Batch]] = {}
+        self._sendable: dict[TopicPartition, deque[Batch]] = {}
+        """Those of them that have batches and are not muted, in the order in which they came to have some."""
         self._muted: dict[TopicPartition, bool] = {}
         self._in_flight = 0
         self._incomplete: dict[Batch, None] = {}
@@ -84,15 +89,22 @@ class SimulatedProducer:
             headers = []
         elif headers:
             header_size = _header_size(headers)
-        key = _serialized(self.config["key_serializer"], topic, headers, key)
-        value = _serialized(self.config["value_serializer"], topic, headers, value)
+        key = _serialized(self._key_serializer, topic, headers, key)
+        value = _serialized(self._value_serializer, topic, headers, value)
         if topic not in self._metadata.partitions:
             self._wait_on_metadata(topic)
         number = self._partition(topic, partition, key)
-        key_size = -1 if key is None else len(key)
-        value_size = -1 if value is None else len(value)
-        size = _RECORD_OVERHEAD + max(key_size, 0) + max(value_size, 0) + max(header_size, 0)
-        if size + _BATCH_OVERHEAD > self.config["max_request_size"]:
+        key_size = value_size = -1
+        size = _RECORD_OVERHEAD
+        if key is not None:
+            key_size = len(key)
+            size += key_size
+        if value is not None:
+            value_size = len(value)
+            size += value_size
+        if header_size > 0:
+            size += header_size
+        if size + _BATCH_OVERHEAD > self._max_request_size:
             raise MessageSizeTooLargeError(
                 f"The message is {size + _BATCH_OVERHEAD} bytes when serialized which is larger than"
                 " the maximum request size you have configured with the max_request_size configuration"
@@ -202,6 +214,8 @@ class SimulatedProducer:
         batch.entries.append(entry)
         queue.append(batch)
         self._incomplete[batch] = None
+        if partition not in self._muted:
+            self._sendable[partition] = queue
         self._wake()
         return RecordFuture(batch, 0)
 
@@ -222,14 +236,14 @@ class SimulatedProducer:
         while self._in_flight < self._max_in_flight:
             ready: list[Batch] = []
             next_ready = -1
-            for partition, queue in self._queues.items():
-                if not queue or partition in self._muted:
-                    continue
+            for partition, queue in list(self._sendable.items()):
                 batch = queue[0]
                 if len(queue) > 1 or self._flushing or self._closed or batch.created + linger <= now:
                     ready.append(queue.popleft())
                     if self._ordered:
                         self._muted[partition] = True
+                    if self._ordered or not queue:
+                        del self._sendable[partition]
                 elif next_ready < 0 or batch.created + linger < next_ready:
                     next_ready = batch.created + linger
             if not ready:
@@ -259,7 +273,9 @@ class SimulatedProducer:
     def _complete(self, batch: Batch, result: Produced, error: BaseException | None) -> None:
         """The outcome of a batch. A retriable error is where a retry would put it back at the front of its queue."""
         self._incomplete.pop(batch, None)
-        self._muted.pop(batch.partition, None)
+        partition = batch.partition
+        if self._muted.pop(partition, False) and self._queues[partition]:
+            self._sendable[partition] = self._queues[partition]
         batch.complete(result.base_offset, result.log_append_time, error)
 
 
@@ -296,7 +312,10 @@ def _configured(library: "KafkaLibrary", configs: dict[str, Any]) -> dict[str, A
 
 
 def _serialized(serializer: Any, topic: str, headers: Any, data: Any) -> Any:
-    if serializer is not None:
+    if serializer is None:
+        if type(data) is bytes or data is None:
+            return data
+    else:
         serialize: Callable[..., Any] | None = getattr(serializer, "serialize", None)
         data = serializer(data) if serialize is None else serialize(topic, headers, data)
     if type(data) not in _BYTES:
