@@ -173,26 +173,49 @@ FROM (
 WINDOW earlier AS (PARTITION BY its_number ORDER BY started_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
 
 -- Of each key in two hands at one time the first time it was. Another consumer than the one who has it in hand for
--- longest sees two hands for certain; the same one may hide a third, so what it begins before that is looked at in
--- full.
+-- longest sees two hands for certain. The same one may hide a third: only then each other consumer is looked at.
 CREATE OR REPLACE TEMP TABLE grasps AS
-WITH candidates AS (
-  SELECT *
+WITH certain AS (
+  SELECT * EXCLUDE (until, longest_until, longest_by)
   FROM hands
-  WHERE longest_until > started_at
-  QUALIFY started_at <= coalesce(
-    min(started_at) FILTER (longest_by <> consumer) OVER (PARTITION BY its_number), 9223372036854775807
-  )
+  WHERE longest_until > started_at AND longest_by <> consumer
+  QUALIFY row_number() OVER (PARTITION BY its_number ORDER BY started_at, consumer, message) = 1
+),
+unclear AS (
+  SELECT h.* EXCLUDE (until, longest_until, longest_by)
+  FROM hands AS h LEFT JOIN certain AS c USING (its_number)
+  WHERE h.longest_until > h.started_at AND h.longest_by = h.consumer
+    AND (c.its_number IS NULL OR h.started_at <= c.started_at)
+),
+of_each AS (
+  SELECT
+    its_number, consumer AS other, started_at AS since,
+    max(until) OVER (PARTITION BY its_number, consumer ORDER BY started_at) AS until
+  FROM hands SEMI JOIN unclear USING (its_number)
+),
+hidden AS (
+  SELECT u.*
+  FROM (
+    SELECT u.*, o.other
+    FROM unclear AS u JOIN (SELECT DISTINCT its_number, other FROM of_each) AS o USING (its_number)
+    WHERE o.other <> u.consumer
+  ) AS u
+  ASOF JOIN of_each AS o ON o.its_number = u.its_number AND o.other = u.other AND u.started_at >= o.since
+  WHERE o.until > u.started_at
+),
+earliest AS (
+  SELECT *
+  FROM (FROM certain UNION ALL SELECT * EXCLUDE (other) FROM hidden)
+  QUALIFY row_number() OVER (PARTITION BY its_number ORDER BY started_at, consumer, message) = 1
 )
 SELECT
   t.its_number, t.message, t.sequence, t.consumer, t.incarnation, t.source, t.started_at,
   o.message AS other_message, o.sequence AS other_sequence, o.consumer AS other_consumer,
   o.incarnation AS other_incarnation, o.started_at AS other_started_at, o.until AS other_until
-FROM candidates AS t
+FROM earliest AS t
 JOIN hands AS o
   ON o.its_number = t.its_number AND o.consumer <> t.consumer AND o.started_at <= t.started_at
   AND o.until > t.started_at
 QUALIFY row_number() OVER (
-  PARTITION BY t.its_number
-  ORDER BY t.started_at, t.consumer, t.message, o.until DESC, o.started_at, o.consumer, o.message
+  PARTITION BY t.its_number ORDER BY o.until DESC, o.started_at, o.consumer, o.message
 ) = 1;

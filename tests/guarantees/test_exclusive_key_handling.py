@@ -110,3 +110,16 @@ def test_a_key_is_counted_once() -> None:
     verdict = history.verdict(NAME)
     assert (verdict.violations, verdict.obligations) == (1, 1)
     assert "at 0.013 s" in verdict.reason
+
+
+def test_a_consumer_that_overlaps_itself_hides_nobody() -> None:
+    history = History()
+    history.sends(3)
+    history.handle(0, "consumer-2", at=10, started=11, ended=60)
+    history.handle(1, at=20, started=70, ended=200)
+    assert history.verdict(NAME).verdict == "held"
+    hidden = History()
+    hidden.sends(3)
+    hidden.handle(0, at=10, started=11, ended=200)
+    hidden.handle(1, "consumer-2", at=12, started=13, ended=14)
+    assert hidden.verdict(NAME).reason.startswith("consumer-2 began to handle message 1 (key a, sequence 1) at 0.013 s")
