@@ -19,4 +19,4 @@ SELECT
   || ' times: ' || r.first_by || ' at ' || moment(r.first_at) || ', then ' || r.second_by || ' at ' || moment(r.second_at)
   AS sentence
 FROM repeats AS r LEFT JOIN messages AS m USING (run, message)
-ORDER BY r.run, r.second_at, r.message;
+ORDER BY r.run, r.second_at, r.message, r.consumer_group;

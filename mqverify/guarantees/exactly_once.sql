@@ -41,4 +41,4 @@ FROM (
   FROM handlings AS h JOIN messages AS m USING (run, message)
   WHERE m.outcome = 'failed'
 )
-ORDER BY run, noticed_at, message;
+ORDER BY run, noticed_at, message, consumer_group;

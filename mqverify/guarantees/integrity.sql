@@ -55,4 +55,4 @@ SELECT
 FROM wrong AS w
 LEFT JOIN places AS p ON p.run = w.run AND p.id = w.partition
 LEFT JOIN places AS sent ON sent.run = w.run AND sent.id = w.partition_sent
-ORDER BY w.run, w.delivered_at;
+ORDER BY w.run, w.delivered_at, w.receiver;

@@ -34,7 +34,9 @@ SELECT
 FROM illegal_resumptions AS r
 LEFT JOIN places AS p ON p.run = r.run AND p.id = r.source
 LEFT JOIN (
-  SELECT DISTINCT ON (run, source, source_position) run, source, source_position, s.message, m.key
+  SELECT s.run, s.source, s.source_position, min(s.message) AS message, arg_min(m.key, s.message) AS key
   FROM source_positions AS s JOIN messages AS m USING (run, message)
+  WHERE (s.run, s.source, s.source_position) IN (SELECT (run, source, start_position) FROM illegal_resumptions)
+  GROUP BY s.run, s.source, s.source_position
 ) AS m ON m.run = r.run AND m.source = r.source AND m.source_position = r.start_position
-ORDER BY r.run, r.done_at;
+ORDER BY r.run, r.done_at, r.consumer, r.source;

@@ -36,4 +36,4 @@ SELECT
   END
   || CASE WHEN u.action = 'park' THEN '; it is not among the parked messages' ELSE '' END AS sentence
 FROM unsafe_settlements AS u LEFT JOIN places AS p ON p.run = u.run AND p.id = u.source
-ORDER BY u.run, u.invoked_at, u.reached;
+ORDER BY u.run, u.invoked_at, u.reached, u.consumer_group, u.source, u.message;

@@ -103,7 +103,13 @@ LEFT JOIN (
   WHERE t.covers = 'below' AND t.outcome = 'acked'
   GROUP BY p.run, p.consumer_group, p.message
 ) AS s USING (run, consumer_group, message)
-LEFT JOIN (SELECT DISTINCT ON (run, consumer_group, message) * FROM skipped) AS k USING (run, consumer_group, message)
+LEFT JOIN (
+  SELECT
+    run, consumer_group, message, min(done_at) AS done_at, arg_min(start_position, done_at) AS start_position,
+    arg_min(start_from, done_at) AS start_from, arg_min(starter, done_at) AS starter
+  FROM skipped
+  GROUP BY run, consumer_group, message
+) AS k USING (run, consumer_group, message)
 LEFT JOIN expired AS x USING (run, message);
 
 -- group billing was owed message 17 (key a, sequence 3), acknowledged at 0.010 s as {position} 41 of orders-0, and …

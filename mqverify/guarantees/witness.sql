@@ -143,4 +143,4 @@ SELECT t.witness, t.weight, t.at_ns, t.actor, t.event, t.message, t.key, t.seque
 FROM told AS t
 JOIN witnessed AS w USING (witness)
 LEFT JOIN places AS p ON p.run = w.run AND p.id = t.place
-ORDER BY t.witness, t.weight, abs(t.at_ns - w.noticed_at), t.at_ns
+ORDER BY t.witness, t.weight, abs(t.at_ns - w.noticed_at), t.at_ns, t.actor, t.event, t.message, t.position
