@@ -1,13 +1,17 @@
 """Scenario → runs → verdicts: the one way through the house, told as events.
 
-A task is a chunk of seeds of one scenario: it runs and judges them and hands back findings and summaries only. Chunks
-are cut the same way whatever the number of jobs, and folded in order, so that a check's answer never depends on it.
+A task is some seeds of some scenarios: it runs and judges them and hands back findings and summaries only. Tasks are
+cut the same way whatever the number of jobs, and folded in order, so that a check's answer never depends on it.
 """
+
+from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mqverify import __version__
 from mqverify.errors import BackendError
@@ -33,10 +37,18 @@ from mqverify.spec.registry import Registry
 from mqverify.worlds.base import Scenario
 from mqverify.worlds.selection import select_scenarios, unsupported_reason
 
+if TYPE_CHECKING:
+    from mqverify.worlds.chunk import Chunk, Part
+
 __all__ = ["Options", "check", "registry"]
 
-_CHUNK = 25
 _SIMULATED_RUNS = 25
+
+# A part is some seeds of one scenario, a task some parts. Judging many runs together is cheap, keeping them is not.
+_RUNS_OF_PART = 25
+_MESSAGES_OF_PART = 50_000
+_RUNS_OF_TASK = (25, 100)
+_TASKS_WANTED = 8
 
 
 @dataclass(frozen=True)
@@ -120,30 +132,53 @@ def _run_all(
     scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, executor: Executor
 ) -> Iterator[tuple[Scenario, _Gathered]]:
     """Work on all scenarios, and hand each on in its order when it is complete."""
-    pending = {
-        scenario.number: _submit(executor, scenario, runs[scenario.number], options.seed)
-        for scenario in scenarios
-        if scenario.world == "simulated"
-    }
+    pending = _submit(executor, [one for one in scenarios if one.world == "simulated"], runs, options.seed)
     try:
         for scenario in scenarios:
             if scenario.world == "real":
                 yield scenario, _run_real(scenario, runs[scenario.number], options.seed)
             else:
-                yield scenario, _gather([future.result for future in pending[scenario.number]])
+                yield scenario, _gather(pending[scenario.number])
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
 
 
-Chunk = tuple[list[Finding], list[RunSummary], dict[str, str]]
+def _submit(
+    executor: Executor, scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int
+) -> dict[int, list[Callable[[], Chunk]]]:
+    """Hand all runs to the executor, in tasks of about equal size; how to get at each scenario's chunks."""
+    from mqverify.worlds.chunk import run_simulated_parts
+
+    pending: dict[int, list[Callable[[], Chunk]]] = {scenario.number: [] for scenario in scenarios}
+    for task in _tasks(scenarios, runs, seed):
+        future = executor.submit(run_simulated_parts, task)
+        for index, (scenario, _) in enumerate(task):
+            pending[scenario.number].append(partial(_chunk_of, future, index))
+    return pending
 
 
-def _submit(executor: Executor, scenario: Scenario, runs: int, seed: int) -> list[Future[Chunk]]:
-    from mqverify.worlds.chunk import run_simulated_chunk
+def _chunk_of(future: Future[list[Chunk]], index: int) -> Chunk:
+    return future.result()[index]
 
-    chunks = [list(range(start, min(start + _CHUNK, seed + runs))) for start in range(seed, seed + runs, _CHUNK)]
-    return [executor.submit(run_simulated_chunk, scenario, chunk) for chunk in chunks]
+
+def _tasks(scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int) -> Iterator[list[Part]]:
+    least, most = _RUNS_OF_TASK
+    wanted = min(most, max(least, sum(runs[scenario.number] for scenario in scenarios) // _TASKS_WANTED))
+    task: list[Part] = []
+    size = load = 0
+    for scenario in scenarios:
+        messages = scenario.spec.workload.messages
+        step = max(1, min(_RUNS_OF_PART, _MESSAGES_OF_PART // messages))
+        for start in range(0, runs[scenario.number], step):
+            seeds = list(range(seed + start, seed + min(start + step, runs[scenario.number])))
+            task.append((scenario, seeds))
+            size, load = size + len(seeds), load + len(seeds) * messages
+            if size >= wanted or load >= _MESSAGES_OF_PART:
+                yield task
+                task, size, load = [], 0, 0
+    if task:
+        yield task
 
 
 def _gather(chunks: Sequence[Callable[[], Chunk]]) -> _Gathered:

@@ -39,7 +39,8 @@ class KafkaBackend:
 
         known = {field.name for field in fields(BrokerSettings)}
         chosen = {name: getattr(settings, name) for name in sorted(settings.model_fields_set & known)}
-        broker = BrokerSettings(**{name: -1 if value is None else value for name, value in chosen.items()})
+        native: dict[str, Any] = {name: -1 if value is None else value for name, value in chosen.items()}
+        broker = BrokerSettings(**native)
         return _SimulatedKafka(SimulatedKafka(kernel, broker), settings.client)
 
     def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> KafkaAdapter:
@@ -77,7 +78,7 @@ class KafkaBackend:
             settings.delivery_timeout,
             settings.auto_commit_interval,
         )
-        return max(wait for wait in waits if wait is not None)
+        return max(int(wait) for wait in waits if wait is not None)
 
 
 def _text(value: int | None) -> str:

@@ -44,5 +44,5 @@ def with_classes(config: dict[str, Any]) -> dict[str, Any]:
     elif "partitioner" in config:
         from kafka.partitioner.sticky import StickyPartitioner
 
-        config["partitioner"] = StickyPartitioner()
+        config["partitioner"] = StickyPartitioner()  # type: ignore[no-untyped-call]
     return config
