@@ -27,8 +27,8 @@ def random_history(run: int) -> History:
     history.group(starts="beginning")
     count = dice.randint(3, 10)
     for message in range(count):
-        history.send(message, f"key-{dice.randrange(3)}", partition=dice.randrange(2), outcome=dice.choice(["acked"] * 4 + ["unknown"]),
-                     lands=True)  # fmt: skip
+        history.send(message, f"key-{dice.randrange(3)}", partition=dice.randrange(2), lands=True,
+                     outcome=dice.choice(["acked"] * 4 + ["unknown"]))  # fmt: skip
     for partition in (0, 1):
         history.assign(source=partition)
     for _ in range(dice.randint(4, 20)):
@@ -46,8 +46,8 @@ def random_history(run: int) -> History:
                 history.now = at
             case "start":
                 at = history.now + 1
-                history.assign(consumer, start=dice.randint(0, 4), source=partition, at=at, done=at + dice.randint(1, 12),
-                               start_from=dice.choice(["committed", "committed", "reset_beginning"]))  # fmt: skip
+                history.assign(consumer, start=dice.randint(0, 4), source=partition, at=at,
+                               done=at + dice.randint(1, 12), start_from=dice.choice(["committed", "committed", "reset_beginning"]))  # fmt: skip
                 history.now = at
     history.now += 20
     for partition in (0, 1):
@@ -70,7 +70,9 @@ def unsafe(history: History) -> int:
             a for a in starts
             if a["change"] == "assigned" and a["start_from"] == "committed" and a["start"] == one["position"]
             and a["source"] == one["source"] and a["done"] > one["invoked"]
-            and max(s["invoked"] for s in same_place if s["outcome"] == "unknown" and s["invoked"] < a["done"]) == one["invoked"]
+            and one["invoked"] == max(
+                s["invoked"] for s in same_place if s["outcome"] == "unknown" and s["invoked"] < a["done"]
+            )
         ] if one["outcome"] == "unknown" and not any(s["outcome"] == "acked" for s in same_place) else []  # fmt: skip
         if one["outcome"] != "acked" and not proofs:
             continue
@@ -130,8 +132,8 @@ def random_log(run: int) -> History:
     messages = range(dice.randint(2, 7))
     for message in [*messages, *dice.sample(messages, 1)]:
         at = history.now + 1
-        history.send(message, f"key-{message % 2}", producer=f"producer-{dice.randint(1, 2)}", at=at, acked=at + dice.randint(1, 6),
-                     outcome=dice.choice(["acked", "acked", "unknown"]), located=False, lands=False)  # fmt: skip
+        history.send(message, f"key-{message % 2}", producer=f"producer-{dice.randint(1, 2)}", at=at,
+                     acked=at + dice.randint(1, 6), outcome=dice.choice(["acked", "acked", "unknown"]), located=False, lands=False)  # fmt: skip
         history.now = at
     history.now += 20
     spread = dice.random() < 0.3
