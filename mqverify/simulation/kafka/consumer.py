@@ -175,6 +175,9 @@ class SimulatedConsumer:
         _require_partitions([partition])
         if partition not in self._subscription.assignment:
             raise IllegalStateError("Partition is not assigned")
+        known = self._subscription.assignment[partition].position
+        if known is not None:
+            return int(known.offset)
         until = FOREVER if timeout_ms is None else self._kernel.now + nanoseconds(timeout_ms)
         self._polling.refresh_positions(until)
         reset = self._polling.fetcher.reset_if_needed()
