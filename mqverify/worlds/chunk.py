@@ -1,8 +1,11 @@
 """A task of a check: run some seeds of some scenarios and judge them together; findings and summaries come back."""
 
+import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 
@@ -120,7 +123,8 @@ def judge_parts(parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> lis
     found: list[list[Finding]] = [[] for _ in parts]
     if not any(asked):
         return found
-    with duckdb.connect(config={"threads": 1}) as connection:
+    spill = Path(tempfile.gettempdir()) / f"mqverify-{os.getpid()}"  # made by DuckDB only where memory does not suffice
+    with duckdb.connect(config={"threads": 1, "temp_directory": str(spill)}) as connection:
         create_tables(connection)
         load_runs(connection, {run_of[place]: parts[place[0]][1][place[1]][0] for place in numbered})
         load_rows(connection, "runs", [_run_row(run_of[place], place, parts) for place in numbered])
