@@ -1,0 +1,50 @@
+"""What is shipped beside the code is true of it: the schema, the specs, the examples of the documents."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from mqverify import engine
+from mqverify.spec.load import load, load_text
+from mqverify.spec.schema import json_schema
+
+ROOT = Path(__file__).parents[1]
+SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+def test_the_schema_in_the_repository_is_current() -> None:
+    shipped = json.loads((ROOT / "mqverify.schema.json").read_text())
+    assert shipped == json_schema(engine.registry()), "run `make schema`"
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_a_shipped_spec_is_small_told_and_known_to_the_schema(path: Path) -> None:
+    [spec] = load([path], engine.registry()).specs
+    assert spec.about
+    assert "article" in spec.tags
+    assert spec.workload.messages <= 500
+    assert not spec.unsupported
+    schema = json.loads((ROOT / "mqverify.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    first_line = path.read_text().splitlines()[0]
+    assert (path.parent / first_line.split("$schema=")[1]).resolve() == ROOT / "mqverify.schema.json"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_examples_of_whole_specs_in_documents_are_right(path: Path) -> None:
+    for block in BLOCK.findall(path.read_text()):
+        if re.search(r"^spec:", block, re.MULTILINE):
+            load_text(block, path.name, engine.registry())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_in_documents_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text()):
+        assert (path.parent / target).exists(), target
