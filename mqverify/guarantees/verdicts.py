@@ -86,7 +86,7 @@ def _held(
     guarantee: Guarantee, findings: Sequence[Finding], summaries: Sequence[RunSummary], deciding: Sequence[RunSummary]
 ) -> str:
     tested = sum(one.obligations for one in findings)
-    runs = f"{len(deciding)} of {len(summaries)} runs" if len(summaries) != 1 else "the run"
-    reason = f"tested {tested} times, held in {runs}"
+    runs = f"{len(deciding)} of {len(summaries)} runs" if len(summaries) != 1 else "its run"
+    reason = f"no violation in {tested} tests, decided by {runs}"
     doubts = list(dict.fromkeys(doubt for one in findings for doubt in one.doubts))
     return f"{reason}; not judged: {doubts[0]}" if doubts else reason

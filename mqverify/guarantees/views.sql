@@ -21,10 +21,15 @@ CREATE OR REPLACE TEMP MACRO who(worker, incarnation) AS
 CREATE OR REPLACE TEMP MACRO the_group(group_name) AS
   CASE WHEN group_name = 'group' THEN 'the group' ELSE 'group ' || quoted(group_name) END;
 
--- 12.345 s, or 8 d 0.250 s
+-- 12.345 s; from a day on 8 d 14:30:03.250
 CREATE OR REPLACE TEMP MACRO moment(ns) AS
-  CASE WHEN ns >= 86400000000000 THEN (ns // 86400000000000) || ' d ' ELSE '' END
-  || printf('%.3f s', (ns % 86400000000000) / 1e9);
+  CASE
+    WHEN ns < 86400000000000 THEN printf('%.3f s', ns / 1e9)
+    ELSE printf(
+      '%d d %02d:%02d:%06.3f', ns // 86400000000000, ns % 86400000000000 // 3600000000000,
+      ns % 3600000000000 // 60000000000, ns % 60000000000 / 1e9
+    )
+  END;
 
 -- {position} 41 of orders-0
 CREATE OR REPLACE TEMP MACRO lies_at(place_name, its_position) AS

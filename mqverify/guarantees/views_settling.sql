@@ -81,9 +81,8 @@ SELECT
       THEN s.settler || ' settled past it ({position} ' || s.reached || ') at ' || moment(s.earliest)
         || CASE WHEN t.failures > 0 THEN ' after its handler had failed' ELSE '' END
     WHEN x.run IS NOT NULL
-      THEN 'it expired before it was read: ' || CASE
-        WHEN x.last_found_at IS NULL THEN 'it was gone by ' || moment(x.gone_at)
-        ELSE 'still there at ' || moment(x.last_found_at) || ', gone by ' || moment(x.gone_at) END
+      THEN 'it expired before it was read ('
+        || coalesce('still there at ' || moment(x.last_found_at) || ', ', '') || 'gone by ' || moment(x.gone_at) || ')'
     WHEN k.start_from IS NOT NULL
       THEN k.starter || ' started behind it, at {position} ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)
     WHEN t.failures > 0 THEN 'its handler failed every time'

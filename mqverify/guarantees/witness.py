@@ -19,6 +19,10 @@ __all__ = ["MOST_EVENTS", "Shown", "in_words", "witness_query", "witnesses"]
 MOST_EVENTS = 16
 """What a person still follows. The most telling are kept, and shown in the order of time."""
 
+_FEW_EVENTS = 8
+_SURROUNDING = 4
+"""The weight, in witness.sql, of events that merely surround what happened."""
+
 _DEFAULT_WORDS = {"position": "position", "place": "partition"}
 _TOKEN = re.compile(r"\{(position|place|brace)\}")
 
@@ -60,10 +64,16 @@ def witnesses(
     found = []
     for number, (run, one) in enumerate(shown):
         words = vocabulary.get(scenario_of[run], {})
-        kept = sorted(events.get(number, ())[:MOST_EVENTS], key=lambda row: row[1])
+        kept = sorted(_telling(events.get(number, ())), key=lambda row: row[1])
         told = tuple(WitnessEvent(row[1], in_words(row[2], words), in_words(row[3], words), *row[4:]) for row in kept)
         found.append(Witness(run, in_words(one.sentence, words), told))
     return found
+
+
+def _telling(events: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """The most telling events; what merely surrounds them only where they are few."""
+    telling = sum(weight < _SURROUNDING for weight, *_ in events)
+    return events[: min(MOST_EVENTS, max(telling, _FEW_EVENTS))]
 
 
 def _events(

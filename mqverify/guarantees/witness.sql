@@ -23,7 +23,7 @@ handed AS (
   FROM witnessed AS w JOIN deliveries AS d ON d.run = w.run AND d.delivered_at = w.noticed_at
   WHERE d.message IS NULL
 ),
--- Of the settlements that cover a message: those of it alone, the earliest that counted, and the first others.
+-- Of the settlements that cover a message, alone or with others: the earliest of each outcome.
 covering AS (
   SELECT
     s.witness, t.rowid AS settlement,
@@ -44,9 +44,9 @@ recent AS (
 settled AS (
   SELECT witness, settlement, min(weight) AS weight
   FROM (
-    SELECT witness, settlement, CASE WHEN nth = 1 THEN 1 ELSE 3 END AS weight FROM covering WHERE nth <= 2
+    SELECT witness, settlement, 1 AS weight FROM covering WHERE nth = 1
     UNION ALL
-    SELECT witness, settlement, CASE WHEN nth = 1 THEN 1 ELSE 3 END FROM recent WHERE nth <= 3
+    SELECT witness, settlement, CASE WHEN nth = 1 THEN 2 ELSE 4 END FROM recent WHERE nth <= 2
   )
   GROUP BY witness, settlement
 ),

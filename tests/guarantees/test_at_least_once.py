@@ -23,7 +23,7 @@ def test_it_holds_when_every_message_is_handled() -> None:
     history.handles([0, 1, 2])
     verdict = history.verdict("at_least_once")
     assert (verdict.verdict, verdict.obligations, verdict.decided_by) == ("held", 3, 1)
-    assert verdict.reason == "tested 3 times, held in the run"
+    assert verdict.reason == "no violation in 3 tests, decided by its run"
 
 
 def test_a_message_lost_by_committing_before_handling_is_violated_and_not_inconclusive() -> None:

@@ -134,7 +134,7 @@ def with_fault(run: int, took_effect: bool, history: History | None = None) -> H
 def test_a_crash_that_fired_in_24_of_25_runs_is_held_by_24() -> None:
     verdict = verdict_of([with_fault(run, took_effect=run != 7) for run in range(25)], "at_least_once")
     assert (verdict.verdict, verdict.runs, verdict.decided_by) == ("held", 25, 24)
-    assert verdict.reason == "tested 50 times, held in 24 of 25 runs"
+    assert verdict.reason == "no violation in 50 tests, decided by 24 of 25 runs"
 
 
 def test_a_crash_that_fired_in_no_run_is_inconclusive_unless_a_run_violates() -> None:

@@ -47,7 +47,8 @@ def random_history(run: int) -> History:
             case "start":
                 at = history.now + 1
                 history.assign(consumer, start=dice.randint(0, 4), source=partition, at=at,
-                               done=at + dice.randint(1, 12), start_from=dice.choice(["committed", "committed", "reset_beginning"]))  # fmt: skip
+                               done=at + dice.randint(1, 12),
+                               start_from=dice.choice(["committed", "committed", "reset_beginning"]))  # fmt: skip
                 history.now = at
     history.now += 20
     for partition in (0, 1):
@@ -133,7 +134,8 @@ def random_log(run: int) -> History:
     for message in [*messages, *dice.sample(messages, 1)]:
         at = history.now + 1
         history.send(message, f"key-{message % 2}", producer=f"producer-{dice.randint(1, 2)}", at=at,
-                     acked=at + dice.randint(1, 6), outcome=dice.choice(["acked", "acked", "unknown"]), located=False, lands=False)  # fmt: skip
+                     acked=at + dice.randint(1, 6),
+                     outcome=dice.choice(["acked", "acked", "unknown"]), located=False, lands=False)  # fmt: skip
         history.now = at
     history.now += 20
     spread = dice.random() < 0.3
