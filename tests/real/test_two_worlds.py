@@ -1,0 +1,41 @@
+"""One shipped spec in both worlds, through the command line: the same verdicts, the same kind of evidence."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.real_kafka, pytest.mark.usefixtures("has_kafka")]
+
+ROOT = Path(__file__).parents[2]
+SPEC = ROOT / "specs/settling/after-handling.yaml"
+
+
+def check(backend: str, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "mqverify", "check", str(SPEC), "-b", backend, "--output-format", "json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_the_crash_spec_has_the_same_verdicts_in_both_worlds(tmp_path: Path) -> None:
+    simulated, real = check("kafka", tmp_path), check("kafka=local", tmp_path)
+
+    def verdicts(answer: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+        return {result["guarantee"]: (result["verdict"], result["as_expected"]) for result in answer["results"]}
+
+    assert verdicts(simulated) == verdicts(real)
+    assert {result["world"] for result in simulated["results"]} == {"simulated"}
+    assert {result["world"] for result in real["results"]} == {"real"}
+    for answer in (simulated, real):
+        [twice] = [result for result in answer["results"] if result["guarantee"] == "exactly_once"]
+        events = twice["witness"]["events"]
+        handlers = [event["actor"] for event in events if event["event"] == "handled it"]
+        assert len(handlers) == 2
+        assert handlers[0] != handlers[1], "another process, or another incarnation"
+        assert "dies" in [event["event"] for event in events]
+    assert list(tmp_path.glob(".mqverify/runs/*")) == [], "a good run leaves no files"
