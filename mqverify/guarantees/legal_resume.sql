@@ -5,7 +5,7 @@
 --   of unknown outcome may stand for ever); the reset policy's position, if nothing acknowledged had been settled when it
 --   asked, or a reading shows all that may stand out of range, or the settled position had expired; the sink's own
 --   position. A group's first start in a {place} has nothing to resume. Subscriptions that settle one by one are not judged.
--- needs: positions
+-- needs: positions, shared clock
 -- parameters: none
 -- cannot: nothing excuses it, but positions that a client settles by itself must have been observed.
 -- mends: report it to the makers of the broker or the client; commits that are waited for (`commit: sync`) rule races out.

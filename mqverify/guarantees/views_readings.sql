@@ -81,7 +81,8 @@ CREATE OR REPLACE TEMP VIEW expected AS
 SELECT
   s.run, s.reading, s.partition, s.first_position, s.end_position, s.read_to, s.read_at, s.whole, s.isolation,
   m.message, m.key, m.sequence, m.position, m.acked_at, coalesce(m.record_time, m.first_invoked) AS record_time
-FROM seen_places AS s JOIN messages AS m ON m.run = s.run AND m.partition = s.partition
+FROM seen_places AS s SEMI JOIN comparable_clocks USING (run)
+JOIN messages AS m ON m.run = s.run AND m.partition = s.partition
 WHERE m.outcome = 'acked' AND m.acked_at < s.read_at
 UNION ALL
 SELECT
@@ -89,7 +90,7 @@ SELECT
   m.message, m.key, m.sequence, NULL, m.acked_at, coalesce(m.record_time, m.first_invoked)
 FROM (
   SELECT run, reading, any_value(isolation) AS isolation, min(read_at) AS read_at, bool_and(whole) AS whole
-  FROM seen_places
+  FROM seen_places SEMI JOIN comparable_clocks USING (run)
   WHERE source IS NULL
   GROUP BY run, reading
 ) AS s JOIN messages AS m ON m.run = s.run AND m.partition IS NULL

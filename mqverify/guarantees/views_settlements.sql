@@ -20,7 +20,7 @@ QUALIFY row_number() OVER (
 -- The settlements that count: acknowledged or proven, in sources that a reading showed, so that what is gone is known.
 CREATE OR REPLACE TEMP TABLE counted_settlements AS
 SELECT s.rowid AS settlement, s.*
-FROM settlements AS s
+FROM settlements AS s SEMI JOIN comparable_clocks USING (run)
 WHERE (s.outcome = 'acked' OR s.rowid IN (SELECT settlement FROM proven_settlements))
   AND s.action NOT IN ('retry', 'expire')
   AND (s.run, s.source) IN (
@@ -106,7 +106,7 @@ FROM (
     a.rowid AS start_row, a.run, a.consumer_group, a.consumer, a.incarnation, a.source, coalesce(a.shard, -1) AS shard,
     a.asked_at, a.start_position, a.start_from, a.done_at, g.starts,
     row_number() OVER (PARTITION BY a.run, a.consumer_group, a.source, a.shard ORDER BY a.asked_at, a.done_at) AS nth
-  FROM assignments AS a JOIN groups AS g USING (run, consumer_group)
+  FROM assignments AS a SEMI JOIN comparable_clocks USING (run) JOIN groups AS g USING (run, consumer_group)
   WHERE a.change = 'assigned' AND g.delivery <> 'competing'
 )
 WHERE nth > 1 AND start_position IS NOT NULL AND done_at IS NOT NULL;

@@ -271,7 +271,8 @@ def judge_all(
     for history in histories:
         if not history.rows.tables["groups"]:
             history.group()
-        history.setting("clock", "shared")
+        if all(name != "clock" for name, *_ in history.rows.tables["settings"]):
+            history.setting("clock", "shared")
     load_runs(connection, {history.run: history.rows for history in histories})
     load_rows(
         connection, "runs",

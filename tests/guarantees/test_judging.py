@@ -173,3 +173,18 @@ def test_a_verdict_folds_findings_without_a_history() -> None:
     assert fold(guarantee, [], [summary]).verdict == "inconclusive"
     broken = fold(guarantee, [Finding(0, 4, "at_most_once", 3, 2)], [summary])
     assert (broken.verdict, broken.reason) == ("violated", "2 violations in run 4")
+
+
+@pytest.mark.parametrize("guarantee", ["durable", "settle_safety", "legal_resume"])
+def test_times_of_machines_without_a_shared_clock_are_not_compared(guarantee: str) -> None:
+    for clock, expected in (("shared", "violated"), ("own", "inconclusive")):
+        history = History(world="real")
+        history.setting("clock", clock)
+        history.sends(2)
+        history.assign()
+        history.commit(below=2)
+        history.assign("consumer-2", start=1, start_from="committed")
+        history.read([0])
+        verdict = history.verdict(guarantee)
+        assert verdict.verdict == expected
+    assert "no shared clock" in verdict.reason
