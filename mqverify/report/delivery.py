@@ -32,6 +32,8 @@ def deliver(events: Iterator[Event], sinks: Sequence[Sink]) -> int:
     with ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.close)
+        if isinstance(events, Generator):
+            stack.callback(events.close)  # so that the check stops at once if a sink broke off
         try:
             code = delivery.tell_all(events)
             if code is None:
