@@ -39,9 +39,9 @@ def scenario(text: str) -> Scenario:
 def deliveries_per_second(settle: str, messages: int, groups: str) -> float:
     """Of a whole run: sending, delivering, handling, settling, recording, and reading the log afresh."""
     one = scenario(DELIVERIES.format(messages=messages, settle=settle, groups=groups))
-    began = time.perf_counter()
+    began = time.process_time()
     rows, _ = run_simulated(one, seed=1)
-    spent = time.perf_counter() - began
+    spent = time.process_time() - began
     return len(rows.tables["deliveries"]) / spent
 
 
@@ -70,10 +70,10 @@ def main() -> None:
             f"runs a second, 100 messages, 3 consumers, 1 crash, all verdicts, {jobs} processes: {rate:.0f} (aim 100)"
         )
     one = scenario(WEEK)
-    began = time.perf_counter()
+    began = time.process_time()
     run_simulated_parts([(one, range(25))])
     print(
-        f"25 runs of eight days with three idle consumers alive, judged: {time.perf_counter() - began:.2f} s (aim < 1)"
+        f"25 runs of eight days with three idle consumers alive, judged: {time.process_time() - began:.2f} s (aim < 1)"
     )
 
 

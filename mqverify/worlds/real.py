@@ -86,7 +86,7 @@ class RealWorld:
         self._describe()
         library = library_of(scenario.system)
         adapter = backend.bind(library, address, scenario.settings, plan, self._prefix, self._epoch_ms)
-        self.admin = adapter.admin(self.now)
+        self.admin = adapter.admin()
 
     def run(self) -> Outcome:
         """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""

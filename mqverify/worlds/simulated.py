@@ -48,7 +48,7 @@ class SimulatedWorld:
         self._invoked: dict[str, list[WorkerRecorder]] = {}
         self._producers_began = 0
         self._office = self._process("conductor")
-        self.admin = self._bind(self._broker.library(self._office)).admin(self.now)
+        self.admin = self._bind(self._broker.library(self._office)).admin()
         self._patience = patience
         self._failure: BaseException | None = None
 

@@ -4,15 +4,15 @@ A partition is a place and a source; its number names it. Commits name explicit 
 client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from mqverify.backends.kafka.admin import KafkaAdmin, stored_size
+from mqverify.backends.kafka.admin import KafkaAdmin
+from mqverify.backends.kafka.binding import Binding, stored_size
 from mqverify.backends.kafka.outcomes import commit_outcome, send_outcome
 from mqverify.workload.client import Context, Received
 from mqverify.workload.groups import ConsumerGroup
-from mqverify.workload.plan import Plan
 
 __all__ = ["KafkaAdapter", "KafkaConsumerClient", "KafkaProducerClient"]
 
@@ -20,47 +20,37 @@ _MILLISECOND = 1_000_000
 
 
 class KafkaAdapter:
-    """One run's binding. `prefix` begins every name that the run creates on the broker."""
+    """One run's adapter: makes clients for workers, and the admin."""
 
-    def __init__(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> None:
-        self.library = library
-        self.address = address
-        self.settings = settings
-        self.plan = plan
-        self.prefix = prefix
-        self.topic = f"{prefix}messages"
-        self.epoch_ms = epoch_ms
+    def __init__(self, binding: Binding) -> None:
+        self.binding = binding
         self.observed: KafkaConsumerClient | None = None
 
-    def since_start(self, timestamp_ms: int) -> int:
-        """A record's timestamp, in nanoseconds since the run's start."""
-        return (timestamp_ms - self.epoch_ms) * _MILLISECOND
-
     def producer(self, context: Context, name: str) -> "KafkaProducerClient":
-        return KafkaProducerClient(self, context, name)
+        return KafkaProducerClient(self.binding, context, name)
 
     def consumer(self, context: Context, name: str, group: ConsumerGroup) -> "KafkaConsumerClient":
-        self.observed = KafkaConsumerClient(self, context, name, group)
+        self.observed = KafkaConsumerClient(self.binding, context, name, group)
         return self.observed
 
-    def admin(self, now: Callable[[], int]) -> KafkaAdmin:
-        return KafkaAdmin(self, now)
+    def admin(self) -> KafkaAdmin:
+        return KafkaAdmin(self.binding)
 
 
 class KafkaProducerClient:
     """Sends with `KafkaProducer`; records each try and what its future says."""
 
-    def __init__(self, adapter: KafkaAdapter, context: Context, name: str) -> None:
-        self._plan = adapter.plan
-        self._topic = adapter.topic
-        self._since_start = adapter.since_start
+    def __init__(self, binding: Binding, context: Context, name: str) -> None:
+        self._plan = binding.plan
+        self._topic = binding.topic
+        self._since_start = binding.since_start
         self._recorder = context.recorder
         self._acked = context.marker("acked")
-        self._with_key = adapter.settings.record_key == "key"
-        self._by_key = adapter.settings.partitions == "per_key"
-        self._errors = adapter.library.errors
-        self._producer = adapter.library.KafkaProducer(
-            bootstrap_servers=adapter.address, client_id=name, **adapter.settings.native("producer")
+        self._with_key = binding.settings.record_key == "key"
+        self._by_key = binding.settings.partitions == "per_key"
+        self._errors = binding.library.errors
+        self._producer = binding.library.KafkaProducer(
+            bootstrap_servers=binding.address, client_id=name, **binding.settings.native("producer")
         )
 
     def send(self, message: int) -> None:
@@ -104,13 +94,13 @@ class KafkaProducerClient:
 class KafkaConsumerClient:
     """Receives with `KafkaConsumer`, by `poll` or the iterator; also the observer of what the client commits itself."""
 
-    def __init__(self, adapter: KafkaAdapter, context: Context, name: str, group: ConsumerGroup) -> None:
-        self._adapter = adapter
+    def __init__(self, binding: Binding, context: Context, name: str, group: ConsumerGroup) -> None:
+        self._binding = binding
         self._recorder = context.recorder
-        self._decode = adapter.plan.payloads.decode
-        self._library = adapter.library
-        self._iterate = adapter.plan.workload.loop == "iterator"
-        config = {"auto_offset_reset": adapter.settings.auto_offset_reset, **adapter.settings.native("consumer")}
+        self._decode = binding.plan.payloads.decode
+        self._library = binding.library
+        self._iterate = binding.plan.workload.loop == "iterator"
+        config = {"auto_offset_reset": binding.settings.auto_offset_reset, **binding.settings.native("consumer")}
         if group.start is not None:
             config["auto_offset_reset"] = "earliest" if group.start == "beginning" else "latest"
         self._reset = config["auto_offset_reset"]
@@ -118,13 +108,13 @@ class KafkaConsumerClient:
         if self._iterate:
             config["consumer_timeout_ms"] = 500
         self._consumer = self._library.KafkaConsumer(
-            bootstrap_servers=adapter.address, client_id=name, group_id=f"{adapter.prefix}{group.name}", **config
+            bootstrap_servers=binding.address, client_id=name, group_id=binding.group_id(group.name), **config
         )
         self._joined = False
         self._awaiting_start: dict[Any, int] = {}
 
     def start(self) -> None:
-        self._consumer.subscribe([self._adapter.topic], listener=_rebalance_listener(self._library, self))
+        self._consumer.subscribe([self._binding.topic], listener=_rebalance_listener(self._library, self))
 
     def poll(self, timeout: int) -> Sequence[Received]:
         if self._iterate:
@@ -147,7 +137,7 @@ class KafkaConsumerClient:
             positions[one.source] = one.position + 1
         recorder = self._recorder
         tokens = [recorder.settling(source, position, "commit", "below") for source, position in positions.items()]
-        topic, library = self._adapter.topic, self._library
+        topic, library = self._binding.topic, self._library
         offsets = {
             library.TopicPartition(topic, source): library.OffsetAndMetadata(position, "", -1)
             for source, position in positions.items()

@@ -1,14 +1,12 @@
 """Provisioning and fresh reading through kafka-python's API, outside all consumer groups."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mqverify.backends.kafka.binding import Binding, stored_size
 from mqverify.history.recorder import RunRows
 
-if TYPE_CHECKING:
-    from mqverify.backends.kafka.adapter import KafkaAdapter
-
-__all__ = ["KafkaAdmin", "stored_size"]
+__all__ = ["KafkaAdmin"]
 
 _EMPTY_POLLS_ALLOWED = 20
 _READER_POLL_MS = 500
@@ -18,31 +16,30 @@ _READER_RECORDS = 100_000
 class KafkaAdmin:
     """Creates the run's topic, looks at it, reads it, removes it."""
 
-    def __init__(self, adapter: "KafkaAdapter", now: Callable[[], int]) -> None:
-        self._adapter = adapter
-        self._now = now
-        self._library = adapter.library
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._library = binding.library
         self._partitions = 0
-        self._admin = self._library.KafkaAdminClient(bootstrap_servers=adapter.address, client_id="mqverify")
+        self._admin = self._library.KafkaAdminClient(bootstrap_servers=binding.address, client_id="mqverify")
         self._reader: Any = None
 
     def create(self) -> None:
-        settings = self._adapter.settings
+        settings = self._binding.settings
         count = settings.partitions
         if count == "per_key":
-            count = self._adapter.plan.workload.keys.count
+            count = self._binding.plan.workload.keys.count
         configs = {name: str(value) for name, value in settings.native("topic").items()}
         topic = {"num_partitions": count, "replication_factor": 1, "configs": configs}
-        self._admin.create_topics({self._adapter.topic: topic})
+        self._admin.create_topics({self._binding.topic: topic})
         self._partitions = count
         if settings.auto_offset_reset == "none":
             self._commit_beginnings()
 
     def remove(self) -> None:
-        self._admin.delete_topics([self._adapter.topic])
+        self._admin.delete_topics([self._binding.topic])
 
     def add_partitions(self, total: int) -> None:
-        self._admin.create_partitions({self._adapter.topic: total})
+        self._admin.create_partitions({self._binding.topic: total})
         self._partitions = total
 
     def places(self) -> list[str]:
@@ -90,7 +87,7 @@ class KafkaAdmin:
             rows.add("bounds", reading, "main", number, first[partition], end, reached, read_at)
 
     def _log(self, rows: RunRows, reading: int, number: int, records: Sequence[Any], end: int) -> None:
-        decode, since_start = self._adapter.plan.payloads.decode, self._adapter.since_start
+        decode, since_start = self._binding.plan.payloads.decode, self._binding.since_start
         log = rows.tables["log"]
         for record in records:
             offset = record.offset
@@ -108,7 +105,7 @@ class KafkaAdmin:
         """A reader without a group, made when it is first needed."""
         if self._reader is None:
             self._reader = self._library.KafkaConsumer(
-                bootstrap_servers=self._adapter.address,
+                bootstrap_servers=self._binding.address,
                 client_id="mqverify-reader",
                 group_id=None,
                 enable_auto_commit=False,
@@ -118,11 +115,11 @@ class KafkaAdmin:
 
     def _commit_beginnings(self) -> None:
         """Under `auto.offset.reset = none` a group cannot start without offsets: give each its first, as one does."""
-        for group in self._adapter.plan.workload.groups:
+        for group in self._binding.plan.workload.groups:
             consumer = self._library.KafkaConsumer(
-                bootstrap_servers=self._adapter.address,
+                bootstrap_servers=self._binding.address,
                 client_id="mqverify-offsets",
-                group_id=f"{self._adapter.prefix}{group}",
+                group_id=self._binding.group_id(group),
                 enable_auto_commit=False,
             )
             partitions = self._topic_partitions()
@@ -131,13 +128,5 @@ class KafkaAdmin:
             consumer.close(autocommit=False)
 
     def _topic_partitions(self) -> list[Any]:
-        topic, make = self._adapter.topic, self._library.TopicPartition
+        topic, make = self._binding.topic, self._library.TopicPartition
         return [make(topic, number) for number in range(self._partitions)]
-
-
-def stored_size(key_size: int, value_size: int) -> int:
-    """Bytes that a record may take on the broker, at most: alone in its batch (61 bytes) with the largest record head.
-
-    An upper bound, so that removal by `retention_bytes` is never called illegal where it was legal.
-    """
-    return 61 + 21 + max(key_size, 0) + max(value_size, 0)

@@ -6,6 +6,7 @@ from typing import Any
 
 from mqverify.backends.base import SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
+from mqverify.backends.kafka.binding import Binding
 from mqverify.simulation.kernel import Kernel, Process
 from mqverify.workload.groups import ConsumerGroup
 from mqverify.workload.plan import Plan
@@ -44,7 +45,7 @@ class KafkaBackend:
         return _SimulatedKafka(SimulatedKafka(kernel, broker), settings.client)
 
     def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> KafkaAdapter:
-        return KafkaAdapter(library, address, settings, plan, prefix, epoch_ms)
+        return KafkaAdapter(Binding(library, address, settings, plan, prefix, epoch_ms))
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

@@ -1,0 +1,43 @@
+"""What every part of the Kafka backend knows in one run: the library, where the broker is, settings, plan and names."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mqverify.workload.plan import Plan
+
+__all__ = ["Binding", "stored_size"]
+
+_MILLISECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One run on one broker. `library` is kafka-python or its look-alike."""
+
+    library: Any
+    address: str
+    settings: Any
+    plan: Plan
+    prefix: str
+    """It begins every name that the run creates on the broker."""
+    epoch_ms: int
+    """Unix time of the run's start, in milliseconds."""
+
+    @property
+    def topic(self) -> str:
+        return f"{self.prefix}messages"
+
+    def group_id(self, group: str) -> str:
+        return f"{self.prefix}{group}"
+
+    def since_start(self, timestamp_ms: int) -> int:
+        """A record's timestamp, in nanoseconds since the run's start."""
+        return (timestamp_ms - self.epoch_ms) * _MILLISECOND
+
+
+def stored_size(key_size: int, value_size: int) -> int:
+    """Bytes that a record may take on the broker, at most: alone in its batch (61 bytes) with the largest record head.
+
+    An upper bound, so that removal by `retention_bytes` is never called illegal where it was legal.
+    """
+    return 61 + 21 + max(key_size, 0) + max(value_size, 0)
