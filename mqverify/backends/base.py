@@ -19,8 +19,11 @@ __all__ = ["Adapter", "Admin", "Backend", "SimulatedBroker"]
 class Admin(Protocol):
     """Provisions, looks and removes, through the client library, outside all consumer groups."""
 
-    def create(self) -> None:
-        """Create what the run needs: topics, streams. What it created, `remove` removes, and nothing else."""
+    def create(self, rows: RunRows, stamp: Callable[[], int]) -> None:
+        """Create what the run needs: topics, streams. What it created, `remove` removes, and nothing else.
+
+        Positions that it gives to groups before they start are recorded as settlements, `observed`.
+        """
 
     def remove(self) -> None: ...
 

@@ -142,7 +142,7 @@ class Conductor:
 
     def _provision(self) -> None:
         world = self.world
-        world.admin.create()
+        world.admin.create(world.rows, world.stamp)
         self.note_places()
         for name, value in self._backend.promises(self._settings):
             world.rows.add("settings", name, None, value, 0)

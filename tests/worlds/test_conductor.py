@@ -131,3 +131,12 @@ def test_rows_have_the_columns_of_their_tables() -> None:
         assert all(len(row) == width for row in of_table), name
         for column, values in zip(TABLES[name].columns[2:], zip(*of_table, strict=True), strict=False):
             assert column.nullable or None not in values, f"{name}.{column.name}"
+
+
+def test_under_reset_none_groups_are_given_their_first_offsets_and_that_is_recorded() -> None:
+    text = spec("consumers: 1", "session_timeout: 6s").replace("earliest", "none")
+    rows, outcome = run(text)
+    assert outcome.drained
+    given = [row for row in table(rows, "settlements") if row["settled_by"] == "observed"]
+    assert [(row["source"], row["source_position"]) for row in given] == [(0, 0), (1, 0), (2, 0)]
+    assert {row["start_from"] for row in table(rows, "assignments") if row["change"] == "assigned"} == {"committed"}

@@ -23,7 +23,7 @@ class KafkaAdmin:
         self._admin = self._library.KafkaAdminClient(bootstrap_servers=binding.address, client_id="mqverify")
         self._reader: Any = None
 
-    def create(self) -> None:
+    def create(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         settings = self._binding.settings
         count = settings.partitions
         if count == "per_key":
@@ -33,7 +33,7 @@ class KafkaAdmin:
         self._admin.create_topics({self._binding.topic: topic})
         self._partitions = count
         if settings.auto_offset_reset == "none":
-            self._commit_beginnings()
+            self._commit_beginnings(rows, stamp)
 
     def remove(self) -> None:
         self._admin.delete_topics([self._binding.topic])
@@ -113,7 +113,7 @@ class KafkaAdmin:
             )
         return self._reader
 
-    def _commit_beginnings(self) -> None:
+    def _commit_beginnings(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Under `auto.offset.reset = none` a group cannot start without offsets: give each its first, as one does."""
         for group in self._binding.plan.workload.groups:
             consumer = self._library.KafkaConsumer(
@@ -124,7 +124,14 @@ class KafkaAdmin:
             )
             partitions = self._topic_partitions()
             consumer.assign(partitions)
+            asked_at = stamp()
             consumer.commit({partition: self._library.OffsetAndMetadata(0, "", -1) for partition in partitions})
+            done_at = stamp()
+            for number in range(self._partitions):
+                rows.add(
+                    "settlements", "mqverify", None, group, None, number, 0, "below", None,
+                    "commit", "observed", asked_at, done_at, "acked",
+                )  # fmt: skip
             consumer.close(autocommit=False)
 
     def _topic_partitions(self) -> list[Any]:
