@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from mqverify import __version__
@@ -244,7 +245,7 @@ def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Exp
         violations=verdict.violations,
         reason=_reason(scenario, expectation, verdict),
         witness=witness,
-        reproduce=f"mqverify check {spec.file} -b {scenario.label}{target}{shown} -v",
+        reproduce=f"mqverify check {quote(spec.file)} -b {quote(scenario.label + target)}{shown} -v",
         decision=spec.decision,
     )
 

@@ -22,6 +22,16 @@ class _Here(Executor):
         return future
 
 
+class _Pool(ProcessPoolExecutor):
+    """Processes that are ended, not waited for, when what they do is no longer wanted."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        workers = list((self._processes or {}).values()) if cancel_futures else []
+        super().shutdown(wait and not cancel_futures, cancel_futures=cancel_futures)
+        for worker in workers:
+            worker.terminate()
+
+
 def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -31,4 +41,4 @@ def make_executor(jobs: int | None) -> Executor:
     count = jobs if jobs is not None else len(os.sched_getaffinity(0))
     if count == 1:
         return _Here()
-    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    return _Pool(count, get_context("spawn"), initializer=_leave_interrupts_to_the_parent)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,39 @@ def test_reports_are_written_beside_the_text(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert json.loads(report.read_text())["summary"]["as_expected"] == 3
     assert "as expected" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_it_soon_with_what_was_known_and_leaves_no_process(tmp_path: Path, jobs: str) -> None:
+    shutil.copy(SPECS / "groups/two-groups.yaml", tmp_path / "a.yaml")
+    command = [sys.executable, "-m", "mqverify", "check", str(tmp_path), "--runs", "5000", "-j", jobs]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        while not [pid for pid in _children(process.pid) if _is_busy(pid)]:
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130, err
+    assert "interrupted" in out + err
+    assert "Traceback" not in out + err
+    while _children(process.pid):  # the last of them is about to go; a hanging one fails the test by its time limit
+        os.sched_yield()
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-g", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def _is_busy(pid: int) -> bool:
+    """Whether a process has DuckDB loaded: it is past its imports and at work."""
+    try:
+        return "duckdb" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
