@@ -14,7 +14,7 @@ class Harness:
     """Runs applications as processes. An application that fails fails the test, unless its failure is expected."""
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        settings.setdefault("group_initial_rebalance_delay", 0)
+        settings.setdefault("group_initial_rebalance_delay", SECOND // 2)
         self.kernel = Kernel(seed)
         self.cluster = SimulatedKafka(self.kernel, BrokerSettings(**settings))
         self.failures: dict[str, BaseException] = {}

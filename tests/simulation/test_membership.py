@@ -337,3 +337,15 @@ def test_leader_is_known_by_its_client_id() -> None:
     team.start("one")
     team.harness.wait(5)
     assert team.harness.cluster.leader("group") == "one"
+
+
+def test_who_joins_at_once_is_given_partitions_by_a_second_rebalance() -> None:
+    """With no initial rebalance delay the leader assigns before it has the topic's metadata (measured, 3.0.12)."""
+    team = Team(partitions=2, group_initial_rebalance_delay=0)
+    team.start("one")
+    team.harness.wait(5)
+    assert team.notes["one"].changes == [("revoked", []), ("assigned", []), ("revoked", []), ("assigned", [0, 1])]
+    later = Team(partitions=2, group_initial_rebalance_delay=3_000_000_000)
+    later.start("one")
+    later.harness.wait(5)
+    assert later.notes["one"].changes == [("revoked", []), ("assigned", [0, 1])]

@@ -126,6 +126,7 @@ def test_linger_collects(harness: Harness) -> None:
 
     def application(library: Any) -> float:
         producer = library.KafkaProducer(linger_ms=50)
+        producer.partitions_for(TOPIC)
         began = harness.seconds
         futures = []
         for number in range(10):
@@ -138,15 +139,20 @@ def test_linger_collects(harness: Harness) -> None:
     assert [len(entries) for request in seen for _, entries, _ in request.batches] == [10]
 
 
-def test_acks_0_is_done_at_once_with_offset_minus_1(harness: Harness) -> None:
-    def application(library: Any) -> Any:
-        producer = library.KafkaProducer(acks=0)
-        future = producer.send(TOPIC, b"x", partition=0)
-        return future.get(timeout=1)
+@pytest.mark.parametrize(("profile", "offset"), [("kafka-python", 0), ("java", -1), ("librdkafka", -1)])
+def test_acks_0_is_done_when_sent_and_learns_no_offset(harness: Harness, profile: str, offset: int) -> None:
+    """kafka-python 3.0.12 tells 0, which is not where the record lies (measured on a real broker)."""
+    harness.produce(5)
+    told: list[int] = []
 
-    assert harness.run(application).offset == -1
+    def application(library: Any) -> None:
+        producer = library.KafkaProducer(acks=0)
+        told.append(producer.send(TOPIC, b"x", partition=0).get(timeout=1).offset)
+
+    harness.start("producer", application, profile)
     harness.wait(1)
-    assert harness.bounds() == (0, 1)
+    assert told == [offset]
+    assert harness.bounds() == (0, 6)
 
 
 def test_acks_0_does_not_see_errors(harness: Harness) -> None:
@@ -155,7 +161,7 @@ def test_acks_0_does_not_see_errors(harness: Harness) -> None:
     def application(library: Any) -> Any:
         return library.KafkaProducer(acks=0).send(TOPIC, b"x", partition=0, timestamp_ms=ahead).get()
 
-    assert harness.run(application).offset == -1
+    assert harness.run(application) is not None
     assert harness.bounds() == (0, 0)
 
 

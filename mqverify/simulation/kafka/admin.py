@@ -115,13 +115,19 @@ class SimulatedAdminClient:
 
     # -- groups ----------------------------------------------------------------------------------------------------
 
-    def list_group_offsets(self, group: str, partitions: Iterable[Any] | None = None) -> dict[Any, Any]:
-        """What `group` has committed: TopicPartition → OffsetAndMetadata."""
-        if partitions is None:
-            reply: api.MetadataReply = self._client.ask(api.Metadata(None))
-            partitions = [TopicPartition(name, n) for name, count in reply.partitions.items() for n in range(count)]
-        found: dict[Any, Any] = self._client.ask(api.OffsetFetch(group, list(partitions)))
-        return found
+    def list_group_offsets(self, group_specs: Any) -> dict[str, dict[Any, Any]]:
+        """What groups have committed: group → TopicPartition → OffsetAndMetadata.
+
+        Given a group's name, a list of them, or `{group: partitions or None for all}`.
+        """
+        if not isinstance(group_specs, Mapping):
+            group_specs = dict.fromkeys([group_specs] if isinstance(group_specs, str) else group_specs)
+        reply: api.MetadataReply = self._client.ask(api.Metadata(None))
+        everything = [TopicPartition(name, n) for name, count in reply.partitions.items() for n in range(count)]
+        return {
+            group: self._client.ask(api.OffsetFetch(group, everything if partitions is None else list(partitions)))
+            for group, partitions in group_specs.items()
+        }
 
     def alter_group_offsets(self, group: str, offsets: Mapping[Any, OffsetAndMetadata]) -> dict[Any, Any]:
         """Commit for a group without members; per partition the class of the error (reference §E.1), never raised."""

@@ -5,6 +5,7 @@ network: time is an argument, and what must happen later is asked of `Timers`.
 """
 
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from kafka.errors import (
     InvalidConfigurationError,
     InvalidPartitionsError,
     InvalidReplicationFactorError,
+    InvalidTopicError,
     KafkaError,
     NotEnoughReplicasError,
     OffsetMetadataTooLargeError,
@@ -33,6 +35,8 @@ from mqverify.simulation.kafka.settings import EPOCH_MS, BrokerSettings, TopicCo
 from mqverify.simulation.kernel import MILLISECOND
 
 __all__ = ["Broker", "Topic"]
+
+_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
 class Topic:
@@ -172,7 +176,9 @@ class Broker:
             except InvalidConfigurationError as error:
                 results[name] = (InvalidConfigurationError, str(error))
                 continue
-            if name in self.topics:
+            if not _LEGAL_NAME.fullmatch(name) or name in (".", "..") or len(name) > 249:
+                results[name] = (InvalidTopicError, f"Topic name is invalid: '{name}'.")
+            elif name in self.topics:
                 results[name] = (TopicAlreadyExistsError, f"Topic '{name}' already exists.")
             elif partitions == 0 or partitions < -1:
                 results[name] = (InvalidPartitionsError, "Number of partitions was set to an invalid value.")

@@ -77,7 +77,12 @@ class ClientMetadata:
     """
 
     def __init__(
-        self, client: Client, max_age: int, create_topics: bool, updated: Callable[[], None] | None = None
+        self,
+        client: Client,
+        max_age: int,
+        backoff: int,
+        create_topics: bool,
+        updated: Callable[[], None] | None = None,
     ) -> None:
         self.partitions: dict[str, int] = {}
         """The number of partitions of each topic known."""
@@ -90,22 +95,35 @@ class ClientMetadata:
         self._version = -1
         self._timer: Event | None = None
         self._update: Future | None = None
+        self._sent = False
         self._again = False
+        # Making a client has fetched the (empty) metadata once; the next refresh waits for `retry_backoff_ms`. So a
+        # member that joins at once may be given its partitions only by a second rebalance (measured).
+        self._backoff = backoff
+        self._not_before = client.kernel.now + backoff
 
     def set_topics(self, topics: Sequence[str] | None) -> None:
         """Ask for other topics from now on; at once if there are new ones among them."""
         new = topics is None or any(topic not in self.partitions for topic in topics)
         self.topics = topics
         if new:
-            self._again = self._update is not None
+            self._again = self._sent
             self.request_update()
 
     def request_update(self) -> Future:
         """Refresh now; the future is resolved when it is done. A refresh under way is shared."""
         if self._update is None:
             self._update = Future(self._client.kernel)
-            self._client.send(Metadata(self.topics, self._create), self._arrived)
+            kernel = self._client.kernel
+            if kernel.now >= self._not_before:
+                self._send()
+            else:
+                kernel.call_at(self._not_before, self._send, process=self._client.process)
         return self._update
+
+    def _send(self) -> None:
+        self._sent = True
+        self._client.send(Metadata(self.topics, self._create), self._arrived)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -113,10 +131,11 @@ class ClientMetadata:
             self._timer = None
 
     def _arrived(self, reply: MetadataReply) -> None:
-        update, self._update = self._update, None
+        update, self._update, self._sent = self._update, None, False
         self.partitions = reply.partitions
         self._version = reply.version
         kernel = self._client.kernel
+        self._not_before = kernel.now + self._backoff
         self.close()
         self._timer = kernel.call_at(
             kernel.now + self._max_age, self.request_update, process=self._client.process, renews=self._nothing_new

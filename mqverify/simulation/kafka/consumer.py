@@ -194,7 +194,7 @@ class SimulatedConsumer:
         if not isinstance(offset, int | OffsetAndMetadata):
             raise TypeError("offset must be type in or OffsetAndMetadata")
         if (offset if isinstance(offset, int) else offset.offset) < 0:
-            raise ValueError("Offset must be >= 0")
+            raise ValueError("Offset must be int >= 0")
         if partition not in self._subscription.assignment:
             raise ValueError("Unassigned partition")
         self._subscription.assignment[partition].seek(offset)

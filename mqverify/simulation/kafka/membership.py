@@ -237,7 +237,8 @@ class Membership:
         self._subscription.group_topics = topics
         self._is_leader = True
         self._assigned_from = self._snapshot()
-        self._metadata.set_topics(topics)
+        if self._subscription.pattern is None:
+            self._metadata.set_topics(topics)
         self._metadata.request_update()
         assigned = self._assignors[self._protocol].assign(self, members)
         return {

@@ -34,7 +34,11 @@ class Polling:
         self.grouped = config["group_id"] is not None
         self.subscription = Subscription(config["auto_offset_reset"], client.dice)
         self.metadata = ClientMetadata(
-            client, nanoseconds(config["metadata_max_age_ms"]), config["allow_auto_create_topics"], self._updated
+            client,
+            nanoseconds(config["metadata_max_age_ms"]),
+            nanoseconds(config["retry_backoff_ms"]),
+            config["allow_auto_create_topics"],
+            self._updated,
         )
         self.fetcher = Fetcher(client, self.subscription, self.metadata, config)
         self.membership = Membership(client, self.subscription, self.metadata, config)
@@ -91,7 +95,9 @@ class Polling:
             if until >= FOREVER:
                 self._vain_polls += 1
             if nothing_to_await and self._kernel.now < wait_until:
-                self._kernel.sleep(min(wait_until - self._kernel.now, self._backoff), self._idle)
+                # With something to fetch it waits for metadata, and nobody wakes it: then this is no idle time.
+                renews = None if self.subscription.fetchable() else self._idle
+                self._kernel.sleep(min(wait_until - self._kernel.now, self._backoff), renews)
         return records
 
     def _idle(self) -> bool:
@@ -101,6 +107,8 @@ class Polling:
         due, nor while positions are uncommitted that the application may commit by time.
         """
         if self._vain_polls < 2 or self.commits.pending() or not self._client.library.may_idle():
+            return False
+        if not self.subscription.has_all_positions():
             return False
         if not self.grouped:
             return True
@@ -143,6 +151,11 @@ class Polling:
         membership = self.membership
         while membership.need_rejoin():
             if not membership.joining and not self._prepared:
+                if self.subscription.pattern is not None:
+                    # What the pattern matches must be known before joining (KAFKA-3949).
+                    update = self.metadata.request_update()
+                    if not update.wait(None if until >= FOREVER else until - self._kernel.now):
+                        return False
                 self._prepare_join()
                 self._prepared = True
             assignment = membership.join(until)

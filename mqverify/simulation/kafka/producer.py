@@ -42,7 +42,10 @@ class SimulatedProducer:
         client = self._client = Client(library, "producer")
         self._kernel = client.kernel
         self._metadata = ClientMetadata(
-            client, nanoseconds(self.config["metadata_max_age_ms"]), self.config["allow_auto_create_topics"]
+            client,
+            nanoseconds(self.config["metadata_max_age_ms"]),
+            nanoseconds(self.config["retry_backoff_ms"]),
+            self.config["allow_auto_create_topics"],
         )
         self._topics: list[str] = []
         self._counts: dict[str, int] = {}
@@ -255,10 +258,11 @@ class SimulatedProducer:
     def _request(self, batches: list[Batch]) -> None:
         request = Produce(self._acks, [(batch.partition, batch.entries, batch.size) for batch in batches])
         if self._acks == 0:
-            # Nobody answers: done when handed to the socket, with offset −1 (reference §A.2).
+            # Nobody answers: done when handed to the socket. Java and librdkafka tell offset −1 (reference §A.2), while
+            # kafka-python 3.0.12 makes up a response whose base offset is 0 (measured on a real broker).
             self._client.send(request, _ignore)
             for batch in batches:
-                self._complete(batch, Produced(None, -1, -1), None)
+                self._complete(batch, Produced(None, self._library.profile.offset_without_acks, -1), None)
             return
         self._in_flight += 1
 
