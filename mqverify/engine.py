@@ -48,7 +48,7 @@ _SIMULATED_RUNS = 25
 # A part is some seeds of one scenario, a task some parts. Judging many runs together is cheap, keeping them is not.
 _RUNS_OF_PART = 25
 _MESSAGES_OF_PART = 50_000
-_RUNS_OF_TASK = (25, 100)
+_RUNS_OF_TASK = (25, 400)
 _TASKS_WANTED = 8
 
 

@@ -5,6 +5,7 @@ The rooms that own them fill these shapes in; `spec` knows the shapes only, so t
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
@@ -141,7 +142,8 @@ class Registry:
     systems: Mapping[str, System]
 
 
-def settings_of(model: type[BaseModel]) -> dict[str, Setting]:
+@cache
+def settings_of(model: type[BaseModel]) -> Mapping[str, Setting]:
     """The settings of a model by their names in a spec."""
     found = {}
     for name, info in model.model_fields.items():
