@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from mqverify.history.recorder import RunRows
-from mqverify.simulation.kernel import Kernel, Process
+from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.process import Process
 from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup
 from mqverify.workload.plan import Plan

@@ -8,7 +8,8 @@ kernel sees to both.
 from collections.abc import Callable
 from typing import Any
 
-from mqverify.simulation.kernel import MICROSECOND, Kernel, Process
+from mqverify.simulation.kernel import MICROSECOND, Kernel
+from mqverify.simulation.process import Process
 
 __all__ = ["Link"]
 

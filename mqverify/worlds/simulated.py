@@ -14,7 +14,9 @@ from mqverify.errors import InternalError
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.progress import Progress
 from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasing
-from mqverify.simulation.kernel import Future, Kernel, Process
+from mqverify.simulation.future import Future
+from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
 from mqverify.workload.groups import ConsumerGroup, Worker, resolve_groups

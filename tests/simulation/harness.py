@@ -5,7 +5,8 @@ from typing import Any
 
 from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
 from mqverify.simulation.kafka.settings import wall_clock_ms
-from mqverify.simulation.kernel import SECOND, Kernel, Process
+from mqverify.simulation.kernel import SECOND, Kernel
+from mqverify.simulation.process import Process
 
 TOPIC = "orders"
 

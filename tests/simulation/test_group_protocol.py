@@ -21,7 +21,8 @@ from mqverify.simulation.kafka import protocol as api
 from mqverify.simulation.kafka.broker import Broker
 from mqverify.simulation.kafka.membership import _Topics
 from mqverify.simulation.kafka.settings import BrokerSettings
-from mqverify.simulation.kernel import SECOND, always
+from mqverify.simulation.kernel import SECOND
+from mqverify.simulation.renewals import always
 
 PLACE = TopicPartition("orders", 0)
 

@@ -1,7 +1,8 @@
 """Links, and the kernel's postponed timers."""
 
-from mqverify.simulation.kernel import SECOND, Kernel, always
+from mqverify.simulation.kernel import SECOND, Kernel
 from mqverify.simulation.network import LEAST_LATENCY, MOST_LATENCY, Link
+from mqverify.simulation.renewals import always
 
 
 def test_a_link_keeps_the_order_and_takes_its_time() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from mqverify.backends.base import SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.binding import Binding
-from mqverify.simulation.kernel import Kernel, Process
+from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.process import Process
 from mqverify.workload.groups import ConsumerGroup
 from mqverify.workload.plan import Plan
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaTimeoutError
 
+from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.protocol import Metadata, MetadataReply
-from mqverify.simulation.kernel import MILLISECOND, Event, Future
+from mqverify.simulation.kernel import MILLISECOND
+from mqverify.simulation.renewals import Event
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.library import KafkaLibrary

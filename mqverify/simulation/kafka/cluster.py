@@ -10,8 +10,10 @@ from typing import Any
 from mqverify.simulation.kafka.broker import Broker
 from mqverify.simulation.kafka.library import KafkaLibrary
 from mqverify.simulation.kafka.settings import BrokerSettings
-from mqverify.simulation.kernel import Event, Kernel, Process
+from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.network import Link
+from mqverify.simulation.process import Process
+from mqverify.simulation.renewals import Event
 
 __all__ = ["Connection", "SimulatedKafka"]
 

@@ -19,12 +19,13 @@ from kafka.errors import (
     UnknownMemberIdError,
 )
 
+from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import FOREVER, Client, nanoseconds
 from mqverify.simulation.kafka.futures import ClientFuture
 from mqverify.simulation.kafka.membership import Membership
 from mqverify.simulation.kafka.protocol import NO_GENERATION, UNKNOWN_MEMBER, Error, OffsetCommit, OffsetFetch
 from mqverify.simulation.kafka.subscription import Subscription
-from mqverify.simulation.kernel import Event, Future
+from mqverify.simulation.renewals import Event
 
 __all__ = ["Commits"]
 

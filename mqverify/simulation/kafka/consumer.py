@@ -11,12 +11,12 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndTimestamp
 
+from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import FOREVER, Client, nanoseconds
 from mqverify.simulation.kafka.futures import ClientFuture
 from mqverify.simulation.kafka.polling import Polling
 from mqverify.simulation.kafka.protocol import ListOffsets, Metadata, MetadataReply
 from mqverify.simulation.kafka.subscription import EARLIEST, LATEST, Sorted
-from mqverify.simulation.kernel import Future
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.library import KafkaLibrary

@@ -10,10 +10,11 @@ from typing import Any
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
+from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import FOREVER, Client, ClientMetadata, nanoseconds
 from mqverify.simulation.kafka.protocol import Fetch, Fetched, FetchReply, ListOffsets
 from mqverify.simulation.kafka.subscription import NONE, Subscription
-from mqverify.simulation.kernel import Future, Renews
+from mqverify.simulation.renewals import Renews
 
 __all__ = ["Fetcher"]
 

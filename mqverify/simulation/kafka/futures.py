@@ -11,7 +11,8 @@ from typing import Any
 from kafka.errors import KafkaTimeoutError, RetriableError
 from kafka.producer.future import RecordMetadata
 
-from mqverify.simulation.kernel import SECOND, Future, Kernel
+from mqverify.simulation.future import Future
+from mqverify.simulation.kernel import SECOND, Kernel
 
 __all__ = ["Batch", "ClientFuture", "RecordFuture"]
 

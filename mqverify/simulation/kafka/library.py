@@ -10,7 +10,7 @@ from mqverify.simulation.kafka.admin import SimulatedAdminClient
 from mqverify.simulation.kafka.consumer import SimulatedConsumer
 from mqverify.simulation.kafka.producer import SimulatedProducer
 from mqverify.simulation.kafka.profiles import PROFILES
-from mqverify.simulation.kernel import Process
+from mqverify.simulation.process import Process
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.cluster import SimulatedKafka

@@ -20,6 +20,7 @@ from kafka.errors import (
 )
 from kafka.errors import MemberIdRequiredError as _MemberIdRequired
 
+from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import Client, ClientMetadata, nanoseconds
 from mqverify.simulation.kafka.protocol import (
     NO_GENERATION,
@@ -33,7 +34,8 @@ from mqverify.simulation.kafka.protocol import (
     SyncReply,
 )
 from mqverify.simulation.kafka.subscription import Subscription
-from mqverify.simulation.kernel import MILLISECOND, Event, Future
+from mqverify.simulation.kernel import MILLISECOND
+from mqverify.simulation.renewals import Event
 
 __all__ = ["Membership", "assigned_partitions"]
 

@@ -9,13 +9,14 @@ from typing import Any
 from kafka import TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import FOREVER, Client, ClientMetadata, nanoseconds
 from mqverify.simulation.kafka.commits import Commits
 from mqverify.simulation.kafka.fetcher import Fetcher
 from mqverify.simulation.kafka.membership import Membership, assigned_partitions
 from mqverify.simulation.kafka.protocol import FindCoordinator
 from mqverify.simulation.kafka.subscription import Sorted, Subscription
-from mqverify.simulation.kernel import MICROSECOND, SECOND, Future
+from mqverify.simulation.kernel import MICROSECOND, SECOND
 
 __all__ = ["Polling"]
 

@@ -19,7 +19,8 @@ from mqverify.simulation.kafka.futures import Batch, RecordFuture
 from mqverify.simulation.kafka.profiles import Keyless
 from mqverify.simulation.kafka.protocol import Produce, Produced
 from mqverify.simulation.kafka.settings import EPOCH_MS
-from mqverify.simulation.kernel import MILLISECOND, SECOND, Event
+from mqverify.simulation.kernel import MILLISECOND, SECOND
+from mqverify.simulation.renewals import Event
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.library import KafkaLibrary
