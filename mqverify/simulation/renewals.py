@@ -1,8 +1,8 @@
 """Idle time costs nothing: timers that only renew are leapt over together.
 
-A heartbeat, an empty fetch, a poll time-out, a watchdog whose holder is alive: they only renew. Where nothing else stands
-before the next event of substance, they are all shifted to it together, so that their times relative to each other are
-kept.
+A heartbeat, an empty fetch, a poll time-out, a watchdog whose holder is alive: they only renew. Where nothing else
+stands before the next event of substance, they are all shifted to it together, so that their times relative to each
+other are kept.
 """
 
 from collections.abc import Callable

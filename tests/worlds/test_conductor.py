@@ -140,3 +140,9 @@ def test_under_reset_none_groups_are_given_their_first_offsets_and_that_is_recor
     given = [row for row in table(rows, "settlements") if row["settled_by"] == "observed"]
     assert [(row["source"], row["source_position"]) for row in given] == [(0, 0), (1, 0), (2, 0)]
     assert {row["start_from"] for row in table(rows, "assignments") if row["change"] == "assigned"} == {"committed"}
+
+
+def test_without_acknowledgements_no_offset_is_learnt() -> None:
+    rows, _ = run(spec("consumers: 1", "acks: 0"))
+    assert {(row["outcome"], row["position"]) for row in table(rows, "sends")} == {("acked", None)}
+    assert findings(spec("consumers: 1", "acks: 0"))["at_least_once"].violations == 0

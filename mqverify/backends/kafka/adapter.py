@@ -48,6 +48,7 @@ class KafkaProducerClient:
         self._acked = context.marker("acked")
         self._with_key = binding.settings.record_key == "key"
         self._by_key = binding.settings.partitions == "per_key"
+        self._learns_offsets = binding.settings.acks != 0  # kafka-python then reports the index in the batch
         self._errors = binding.library.errors
         self._producer = binding.library.KafkaProducer(
             bootstrap_servers=binding.address, client_id=name, **binding.settings.native("producer")
@@ -76,7 +77,7 @@ class KafkaProducerClient:
         self._producer.close()
 
     def _on_ack(self, token: int, message: int, metadata: Any) -> None:
-        position = metadata.offset if metadata.offset >= 0 else None  # acks=0 learns no offset
+        position = metadata.offset if self._learns_offsets else None
         self._recorder.send_completed(
             token,
             "acked",
