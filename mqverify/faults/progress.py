@@ -4,22 +4,27 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["Progress"]
 
+_REPEATS_ALLOWED = 20
+"""Times the number of messages: so often are repetitions counted as progress."""
+
 _PRODUCER_METRICS = ("sent", "acked")
 
 
 class _Counter:
     """How many distinct messages reached one milestone in one group."""
 
-    __slots__ = ("count", "next_threshold", "seen", "watches")
+    __slots__ = ("count", "next_threshold", "repeats", "seen", "watches")
 
     def __init__(self, messages: int) -> None:
         self.seen = bytearray(messages)
         self.count = 0
+        self.repeats = 0
         self.watches: list[tuple[int, Callable[[], None]]] = []
         self.next_threshold = -1
 
     def mark(self, message: int) -> None:
         if self.seen[message]:
+            self.repeats += 1
             return
         self.seen[message] = 1
         self.count += 1
@@ -64,8 +69,14 @@ class Progress:
         return min((self._counters[metric, name].count for name in groups), default=0)
 
     def total(self) -> int:
-        """Grows with every first time; a run in which it stands still makes no progress."""
-        return sum(counter.count for counter in self._counters.values())
+        """Grows with every message that reaches a milestone, up to a bound also with those that do so again.
+
+        A run in which it stands still makes no progress; one that only repeats itself for ever does not either.
+        """
+        return sum(
+            counter.count + min(counter.repeats, _REPEATS_ALLOWED * len(counter.seen))
+            for counter in self._counters.values()
+        )
 
     def watch(self, metric: str, group: str | None, threshold: int, call: Callable[[], None]) -> None:
         """Call once when the count is reached; without a group, when the slowest one has reached it."""

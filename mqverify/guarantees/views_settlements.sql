@@ -141,7 +141,7 @@ CREATE OR REPLACE TEMP TABLE illegal_resumptions AS
 WITH not_settled AS (
   SELECT *
   FROM resumptions
-  WHERE coalesce(start_from, '') <> 'sink'
+  WHERE coalesce(start_from, '') NOT IN ('sink', 'kept')
     AND start_row NOT IN (
       SELECT r.start_row
       FROM resumptions AS r

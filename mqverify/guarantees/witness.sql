@@ -114,6 +114,7 @@ told AS (
     CASE change WHEN 'assigned' THEN 'is given the {place}' || CASE
         WHEN start_position IS NULL THEN ''
         WHEN start_from = 'committed' THEN ' and starts at {position} ' || start_position || ', as settled'
+        WHEN start_from = 'kept' THEN ' again and goes on at {position} ' || start_position
         WHEN start_from LIKE 'reset%' THEN ' and starts at {position} ' || start_position || ', by the reset policy'
         ELSE ' and starts at {position} ' || start_position END
       WHEN 'revoked' THEN 'gives the {place} back' ELSE 'loses the {place}' END,

@@ -2,24 +2,36 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
 __all__ = ["make_executor"]
 
 
+class _Later(Future[Any]):
+    """A task that is done when its result is asked for."""
+
+    def __init__(self, task: Callable[[], Any]) -> None:
+        super().__init__()
+        self._task = task
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self.set_result(self._task())
+        return super().result(timeout)
+
+
 class _Here(Executor):
-    """Runs each task at once, in this process."""
+    """Does tasks in this process, each when its result is asked for, so that a check that stops early does no more."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  (handed to whoever asks for the result)
-            future.set_exception(error)
-        return future
+        return _Later(partial(fn, *args, **kwargs))
+
+    def map(self, fn: Callable[..., Any], *iterables: Any, **_options: Any) -> Iterator[Any]:
+        return map(fn, *iterables)
 
 
 class _Pool(ProcessPoolExecutor):

@@ -60,6 +60,6 @@ class Payloads:
         if zlib.crc32(memoryview(payload)[_CHECKSUM.size :]) != _CHECKSUM.unpack_from(payload)[0]:
             return PHANTOM
         if message >= len(self._keys):
-            return PHANTOM
+            return Decoded(None, None, None, True)  # whole, and not one of this plan's
         key = payload[_HEADER_SIZE : _HEADER_SIZE + key_length].decode(errors="replace")
         return Decoded(message, key, sequence, True)

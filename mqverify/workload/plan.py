@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mqverify.spec.model import Keys, Workload
+from mqverify.workload.groups import resolve_groups
 from mqverify.workload.payload import Payloads
 
 __all__ = ["Plan", "draw_plan", "stream"]
@@ -34,7 +35,8 @@ class Plan:
     """Of each message: its key."""
     sequences: list[int]
     """Of each message: which of its key's messages it is, from 0."""
-    poison: frozenset[int]
+    poison: dict[str, frozenset[int]]
+    """Of each group: the messages that its handler fails to handle, every time."""
 
     def producer_of(self, message: int) -> int:
         """A key belongs to one producer, so that a key has one send order."""
@@ -71,7 +73,10 @@ def draw_plan(workload: Workload, seed: int) -> Plan:
         key_numbers=key_numbers,
         keys=[names[number] for number in key_numbers],
         sequences=sequences,
-        poison=_draw_poison(workload, stream(seed, "poison")),
+        poison={
+            group.name: _draw_poison(group.handler.poison_one_in, workload.messages, stream(seed, "poison"))
+            for group in resolve_groups(workload)
+        },
     )
 
 
@@ -86,10 +91,9 @@ def _draw_keys(keys: Keys, messages: int, dice: random.Random) -> list[int]:
     return dice.choices(range(keys.count), weights, k=messages)
 
 
-def _draw_poison(workload: Workload, dice: random.Random) -> frozenset[int]:
-    """`poison: 1 in N`: that share of the messages, at least one."""
-    one_in = workload.handler.poison_one_in
+def _draw_poison(one_in: int | None, messages: int, dice: random.Random) -> frozenset[int]:
+    """`poison: 1 in N`: that share of the messages, at least one; the same ones in all groups that ask for as many."""
     if one_in is None:
         return frozenset()
-    count = max(1, round(workload.messages / one_in))
-    return frozenset(dice.sample(range(workload.messages), min(count, workload.messages)))
+    count = max(1, round(messages / one_in))
+    return frozenset(dice.sample(range(messages), min(count, messages)))

@@ -99,6 +99,9 @@ class World(Protocol):
     def next_notice(self, until: int | None) -> Notice | None:
         """Wait for the next notice, at most until that time; None if none came."""
 
+    def quiet(self) -> bool:
+        """Whether no notice waits to be taken."""
+
     def watch(self, planned: PlannedFault) -> None:
         """Give notice `Triggered` when the count that it waits for is reached."""
 
@@ -138,7 +141,7 @@ def work(
         producer = adapter.producer(context, worker.name)
         produce(producer, context, messages, due, plan.workload.in_flight == "one")
         return
-    duties = ConsumerDuties(group.handler, group.settle, group.commit == "sync", plan.poison)
+    duties = ConsumerDuties(group.handler, group.settle, group.commit == "sync", plan.poison[group.name])
     consume(adapter.consumer(context, worker.name, group), context, duties)
 
 

@@ -60,8 +60,9 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     pauses = [fault.handler[1] for fault in scenario.spec.faults if fault.handler is not None]
     handlings = [(group.handler or workload.handler).takes[1] for group in workload.groups.values()]
     between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)
-    own_pace = 2 * max([between_sends, *pauses, *handlings])
-    return max([least, backend.longest_wait(scenario.settings) + SECOND, own_pace, *times])
+    settlings = [(group.settle or workload.settle).every_time or 0 for group in workload.groups.values()]
+    own_pace = 2 * max([between_sends, *pauses, *handlings, *settlings])
+    return max([least, backend.longest_wait(scenario.settings), own_pace, *times]) + SECOND
 
 
 def run_simulated_parts(parts: Sequence[Part]) -> list[Chunk]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from mqverify.backends.base import Backend
+from mqverify.errors import InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
+from mqverify.faults.targets import group_of
 from mqverify.history.recorder import Row
 from mqverify.history.tables import TABLES
 from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, producers_of, resolve_groups
@@ -111,7 +113,10 @@ class Conductor:
     # --- workers -------------------------------------------------------------------------------------------------
 
     def launch(self, worker: Worker) -> None:
-        """Start an incarnation of a worker."""
+        """Start an incarnation of a worker; the one before is no more."""
+        earlier = self.workers.get(worker.name)
+        if earlier is not None and earlier.alive:
+            raise InternalError(f"{worker.name} is to be started while an incarnation of it is alive")
         row = self.world.rows.add(
             "workers", worker.name, worker.kind, worker.group, worker.incarnation, self.world.stamp(), None, None
         )
@@ -124,19 +129,13 @@ class Conductor:
         consumers = [worker for state in self._groups.values() for worker in consumers_of(state.group, single)]
         return [*producers_of(self._workload), *consumers]
 
-    def live_workers(self) -> list[Worker]:
-        """In the order in which they were first started."""
-        return [state.worker for state in self.workers.values() if state.alive and not state.paused]
+    def live_workers(self, running: bool) -> list[Worker]:
+        """In the order in which they were first started; with `running`, only those that are not paused."""
+        return [state.worker for state in self.workers.values() if state.alive and not (running and state.paused)]
 
     def group_of(self, planned: PlannedFault) -> str | None:
-        """The group that a fault's target lies in, if it names one or there is only one."""
-        if planned.fault.group is not None:
-            return planned.fault.group
-        for target in planned.fault.target:
-            name, slash, _ = target.partition("/")
-            if slash and name in self._groups:
-                return name
-        return next(iter(self._groups)) if len(self._groups) == 1 else None
+        """The group that a fault's target lies in."""
+        return group_of(planned.fault, tuple(self._groups))
 
     # --- beginnings ----------------------------------------------------------------------------------------------
 
@@ -187,7 +186,7 @@ class Conductor:
             case Struck(fault, worker):
                 self.injector.struck(fault, worker)
             case Ended(worker, ending, detail):
-                self._worker_ended(worker, ending, detail)
+                self.worker_ended(worker, ending, detail)
             case Idle(worker, progress):
                 state = self.workers[worker.name]
                 if state.worker == worker:
@@ -198,7 +197,8 @@ class Conductor:
                 if state.worker == worker:
                     state.progress, state.ready = None, True
 
-    def _worker_ended(self, worker: Worker, ending: str, detail: str) -> None:
+    def worker_ended(self, worker: Worker, ending: str, detail: str = "") -> None:
+        """An incarnation is no more; told again, it changes nothing."""
         state = self.workers[worker.name]
         if state.worker != worker or not state.alive:
             return
@@ -241,7 +241,7 @@ class Conductor:
         if any(self._progress_of(state) is None for state in launched):
             return False
         ends = self.world.admin.ends()
-        return all(not self._behind(state, ends) for state in launched)
+        return self.world.quiet() and all(not self._behind(state, ends) for state in launched)
 
     def _progress_of(self, state: _GroupState) -> dict[int, int] | None:
         """The next position of each source over the group's live members; None while one of them is at work."""

@@ -1,6 +1,6 @@
 """Makes the faults of one run happen, and notes what came of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,15 @@ class _State:
     began_at: int | None = None
     ended_at: int | None = None
     why_not: str | None = None
+    triggered: bool = False
     strikes: int = 0
 
     @property
     def took_effect(self) -> bool:
+        """Whether it did all that it was asked to do."""
+        fault = self.planned.fault
+        if fault.kind == "slow" and fault.duration is None:
+            return self.strikes >= fault.times
         return self.began_at is not None
 
 
@@ -52,7 +57,8 @@ class Injector:
             if when.metric == "now":
                 self._act(state)
             elif when.metric == "time":
-                self._conductor.appoint(state.planned.threshold, lambda state=state: self._act(state))  # type: ignore[misc]
+                delay = max(0, state.planned.threshold - self._world.now())
+                self._conductor.appoint(delay, lambda state=state: self._act(state))  # type: ignore[misc]
             elif when.metric != "drained":
                 self._world.watch(state.planned)
 
@@ -80,6 +86,7 @@ class Injector:
             state.began_at = self._world.stamp()
         match planned.kind:
             case "crash":
+                self._conductor.worker_ended(worker, "crashed")
                 self._crashed(state, worker)
             case "pause":
                 self._conductor.workers[worker.name].paused = True
@@ -103,7 +110,9 @@ class Injector:
     def _why_not(self, state: _State) -> str:
         planned = state.planned
         metric = planned.fault.when.metric
-        if state.phase == "armed":
+        if planned.kind == "slow" and state.strikes:
+            return f"it slowed {state.strikes} of {planned.fault.times} handlings"
+        if state.triggered:
             return f"no {planned.target_text} came to {planned.fault.point or 'a handling'} after its trigger"
         if metric in {"drained", "now", "time"}:
             return f"the run ended before: {planned.describe()}"
@@ -114,11 +123,12 @@ class Injector:
     # --- what each kind does ---------------------------------------------------------------------------------------
 
     def _act(self, state: _State) -> None:
+        state.triggered = True
         self._actions[state.planned.kind](state)
 
-    def _eligible(self, state: _State, alive_only: bool) -> list[Worker]:
+    def _among(self, state: _State, workers: Iterable[Worker]) -> list[Worker]:
+        """Those of the workers that the fault may strike."""
         conductor, fault = self._conductor, state.planned.fault
-        workers = conductor.live_workers() if alive_only else conductor.everybody()
         leader = None
         if "leader" in fault.target:
             group = conductor.group_of(state.planned)
@@ -127,9 +137,14 @@ class Injector:
 
     def _strike_now(self, state: _State, strike: Callable[[Worker], None]) -> list[Worker]:
         """Strike one of the live targets, drawn by the seed, or all of them; nobody there is noted."""
-        workers = self._eligible(state, alive_only=True)
+        running = state.planned.kind == "pause"  # whoever stands still already cannot be paused, but can be killed
+        workers = self._among(state, self._conductor.live_workers(running))
         if not workers:
-            state.phase, state.why_not = "over", f"no {state.planned.target_text} was alive when its trigger was pulled"
+            there = "running" if running else "alive"
+            state.phase, state.why_not = (
+                "over",
+                f"no {state.planned.target_text} was {there} when its trigger was pulled",
+            )
             return []
         if not is_everybody(state.planned.fault):
             workers = [workers[int(state.planned.choice * len(workers))]]
@@ -139,14 +154,25 @@ class Injector:
         return workers
 
     def _arm(self, state: _State) -> None:
+        """Let it strike the first of its targets that comes to its point, or each of them."""
         state.phase = "armed"
-        self._world.arm(state.planned, [worker.name for worker in self._eligible(state, alive_only=False)])
+        names = [worker.name for worker in self._among(state, self._conductor.everybody())]
+        if is_everybody(state.planned.fault) and state.planned.kind != "slow":
+            for name in names:
+                self._world.arm(state.planned, [name])
+        else:
+            self._world.arm(state.planned, names)
 
     def _crash(self, state: _State) -> None:
-        if state.planned.fault.point is not None and not is_everybody(state.planned.fault):
+        if state.planned.fault.point is not None:
             self._arm(state)
             return
-        for worker in self._strike_now(state, self._world.kill):
+
+        def kill(worker: Worker) -> None:
+            self._world.kill(worker)
+            self._conductor.worker_ended(worker, "crashed")
+
+        for worker in self._strike_now(state, kill):
             self._crashed(state, worker)
 
     def _crashed(self, state: _State, worker: Worker) -> None:
@@ -163,7 +189,7 @@ class Injector:
         self._conductor.appoint(state.planned.restart_after, restart)
 
     def _pause(self, state: _State) -> None:
-        if state.planned.fault.point is not None and not is_everybody(state.planned.fault):
+        if state.planned.fault.point is not None:
             self._arm(state)
             return
 

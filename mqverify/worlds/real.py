@@ -124,6 +124,10 @@ class RealWorld:
             self._listen(left)
         return self._inbox.popleft()
 
+    def quiet(self) -> bool:
+        self._listen(0)
+        return not self._inbox
+
     def watch(self, planned: PlannedFault) -> None:
         if self._board.watch(planned):
             self._inbox.append(Triggered(planned.identity))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mqverify.errors import UsageError
+from mqverify.faults.targets import is_everybody
 from mqverify.spec.model import Spec
 from mqverify.worlds.base import Scenario
 
@@ -72,6 +73,8 @@ def _real_limits(scenario: Scenario) -> list[str]:
             reasons.append(f"`{fault.kind}` comes to real brokers in a later version")
         elif fault.point == "in_settle":
             reasons.append("the point in_settle needs a proxy before a real broker, which a later version brings")
+        elif fault.point is not None and is_everybody(fault):
+            reasons.append("a point for all consumers comes to real brokers in a later version")
         elif "leader" in fault.target:
             reasons.append("kafka-python does not tell which consumer leads a group, so `leader` is simulated only")
     workload = scenario.spec.workload

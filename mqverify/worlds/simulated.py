@@ -13,13 +13,14 @@ from mqverify.backends.base import Adapter, Backend
 from mqverify.errors import InternalError
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.progress import Progress
+from mqverify.faults.targets import candidates, group_of, is_everybody
 from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasing
 from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
-from mqverify.workload.groups import ConsumerGroup, Worker, resolve_groups
+from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, producers_of, resolve_groups
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
 from mqverify.worlds.conductor import Conductor, Outcome
@@ -46,6 +47,7 @@ class SimulatedWorld:
         self._inbox: deque[Notice] = deque()
         self._arrival: Future | None = None
         self.armed: dict[str, list[ArmedFault]] = {}
+        self._armed_before: set[tuple[int, frozenset[str]]] = set()
         self._processes: dict[str, Process] = {}
         self._invoked: dict[str, list[WorkerRecorder]] = {}
         self._producers_began = 0
@@ -65,8 +67,10 @@ class SimulatedWorld:
 
         self._office.spawn(body, main=True)
         with _without_garbage_collection():
-            self.kernel.run()
-            self.kernel.seal()
+            try:
+                self.kernel.run()
+            finally:  # also when interrupted: what is left of the run must not act when it is collected
+                self.kernel.seal()
         if self._failure is not None:
             raise self._failure
         if not outcome:
@@ -86,13 +90,23 @@ class SimulatedWorld:
         return self._inbox.popleft() if self._inbox else None
 
     def watch(self, planned: PlannedFault) -> None:
-        group = self._group_of(planned)
-        tell = partial(self.post, Triggered(planned.identity))
-        self.progress.watch(planned.fault.when.metric, group, planned.threshold, tell)
+        """Whoever crosses the count and comes to the point next is the first: it is armed before anybody goes on."""
+        fault = planned.fault
+        told = Triggered(planned.identity)
+        at_once = fault.point is not None and not is_everybody(fault) and "leader" not in fault.target
+
+        def reached() -> None:
+            if at_once:
+                self.arm(planned, [worker.name for worker in candidates(fault, self._everybody())])
+            self.post(told)
+
+        self.progress.watch(fault.when.metric, group_of(fault, tuple(self._groups)), planned.threshold, reached)
 
     def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
-        place = planned.fault.point or "handling"
-        self.armed.setdefault(place, []).append(ArmedFault(planned, frozenset(eligible)))
+        names = frozenset(eligible)
+        if (planned.identity, names) not in self._armed_before:
+            self._armed_before.add((planned.identity, names))
+            self.armed.setdefault(planned.fault.point or "handling", []).append(ArmedFault(planned, names))
 
     def disarm(self, planned: PlannedFault) -> None:
         for armed in self.armed.values():
@@ -131,6 +145,9 @@ class SimulatedWorld:
 
     def leader(self, group: str) -> str | None:
         return self._broker.leader(group)
+
+    def quiet(self) -> bool:
+        return not self._inbox
 
     def count(self, metric: str, group: str | None) -> int:
         return self.progress.count(metric, group)
@@ -172,14 +189,10 @@ class SimulatedWorld:
         else:
             self._fail(failure)
 
-    def _group_of(self, planned: PlannedFault) -> str | None:
-        if planned.fault.group is not None:
-            return planned.fault.group
-        for target in planned.fault.target:
-            name, slash, _ = target.partition("/")
-            if slash and name in self._groups:
-                return name
-        return None
+    def _everybody(self) -> list[Worker]:
+        single = len(self._groups) == 1
+        consumers = [worker for group in self._groups.values() for worker in consumers_of(group, single)]
+        return [*producers_of(self.plan.workload), *consumers]
 
 
 @contextmanager
@@ -273,16 +286,22 @@ class SimulatedContext:
     def crash(self) -> None:
         self._process.kill()
 
+    def _struck_at_last(self, struck: Struck, _failure: BaseException | None) -> None:
+        self._world.post(struck)
+
     def _strike(self, point: str, waiting: list[ArmedFault]) -> None:
         for armed in waiting:
             if self._worker.name not in armed.eligible:
                 continue
             waiting.remove(armed)
-            self._world.post(Struck(armed.planned.identity, self._worker))
+            struck = Struck(armed.planned.identity, self._worker)
+            if armed.planned.kind == "crash" and point == "in_settle":
+                self._process.on_end.append(partial(self._struck_at_last, struck))
+                self._process.kill_at_wake(getcurrent())
+                return
+            self._world.post(struck)
             if armed.planned.kind == "pause":
                 self._process.pause()
-            elif point == "in_settle":
-                self._process.kill_at_wake(getcurrent())
             else:
                 self._process.kill()
             return

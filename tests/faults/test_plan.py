@@ -62,4 +62,7 @@ def test_counts_are_of_distinct_messages_and_of_the_slowest_group() -> None:
     slow(6)
     assert pulled == ["fast", "both"]
     assert progress.count("handled", None) == 2
-    assert progress.total() == 4
+    assert progress.total() == 5, "four first times and one that came again"
+    for _ in range(1000):
+        fast(1)
+    assert progress.total() == 4 + 200, "repetitions count as progress up to a bound"

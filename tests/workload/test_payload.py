@@ -28,7 +28,7 @@ def test_takes_what_is_not_its_own_for_a_phantom(payload: bytes | None) -> None:
 
 def test_takes_a_message_beyond_the_plan_for_a_phantom() -> None:
     more = Payloads(["k"] * 9, [0] * 9, [0] * 9, 64)
-    assert PAYLOADS.decode(more.encode(8)).message is None
+    assert PAYLOADS.decode(more.encode(8)) == Decoded(None, None, None, True)
 
 
 @given(st.integers(0, 63), st.integers(1, 255))

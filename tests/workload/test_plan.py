@@ -40,9 +40,9 @@ def test_zipf_falls_with_the_rank() -> None:
 
 
 def test_poison_is_a_share_of_the_messages_and_at_least_one() -> None:
-    assert len(draw_plan(Workload(messages=1000, handler=Handler(poison_one_in=100)), 1).poison) == 10
-    assert len(draw_plan(Workload(messages=10, handler=Handler(poison_one_in=1000)), 1).poison) == 1
-    assert not draw_plan(Workload(messages=10), 1).poison
+    assert len(draw_plan(Workload(messages=1000, handler=Handler(poison_one_in=100)), 1).poison["group"]) == 10
+    assert len(draw_plan(Workload(messages=10, handler=Handler(poison_one_in=1000)), 1).poison["group"]) == 1
+    assert not draw_plan(Workload(messages=10), 1).poison["group"]
 
 
 def test_a_rate_says_when_each_message_is_due() -> None:

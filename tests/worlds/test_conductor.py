@@ -146,3 +146,63 @@ def test_without_acknowledgements_no_offset_is_learnt() -> None:
     rows, _ = run(spec("consumers: 1", "acks: 0"))
     assert {(row["outcome"], row["position"]) for row in table(rows, "sends")} == {("acked", None)}
     assert findings(spec("consumers: 1", "acks: 0"))["at_least_once"].violations == 0
+
+
+EVERY = """
+spec: rare commits
+workload: {messages: 300, keys: 30, consumers: 2, rate: 100/s, settle: {every: 60s}}
+backends:
+  python: {system: kafka, partitions: 4, session_timeout: 6s, heartbeat_interval: 1s, auto_offset_reset: earliest}
+  java: {system: kafka, client: java, partitions: 4, session_timeout: 6s, heartbeat_interval: 1s,
+         auto_offset_reset: earliest}
+faults: [{crash: consumer-1, when: {handled: 50%}, point: in_handler, restart_after: 10s}]
+expect: {at_least_once: held, legal_resume: held, settle_safety: held, exactly_once: held}
+"""
+
+
+def test_a_partition_kept_across_a_rebalance_goes_on_where_it_was_with_kafka_python_only() -> None:
+    of_python, of_java = (run(EVERY, label=label)[0] for label in ("python", "java"))
+    starts = [{row["start_from"] for row in table(rows, "assignments")} for rows in (of_python, of_java)]
+    assert "kept" in starts[0]
+    assert "kept" not in starts[1]
+    assert len(table(of_java, "deliveries")) > len(table(of_python, "deliveries"))
+    for label in ("python", "java"):
+        found = findings(EVERY, label=label)
+        assert found["legal_resume"].obligations > 0
+        assert [found[name].violations for name in ("at_least_once", "legal_resume", "settle_safety")] == [0, 0, 0]
+        assert found["exactly_once"].violations > 0
+
+
+def test_poison_is_a_matter_of_each_groups_handler() -> None:
+    easy = "easy: {consumers: 1, handler: {takes: 1ms}}"
+    groups = f"handler: {{poison: 1 in 10, on_failure: skip}}, groups: {{strict: {{consumers: 1}}, {easy}}}"
+    rows, outcome = run(spec(groups))
+    assert outcome.drained
+    failed = [row["consumer_group"] for row in table(rows, "deliveries") if row["result"] == "failed"]
+    assert failed == ["strict"] * 6
+
+
+def test_handling_everything_again_for_long_is_no_standstill() -> None:
+    text = """
+spec: long repeats
+workload: {messages: 900, keys: 9, consumers: 1, handler: {takes: 1s}, settle: {every: 900}}
+backends:
+  kafka: {session_timeout: 6s, heartbeat_interval: 1s, auto_offset_reset: earliest, max_poll_interval: 1h}
+faults: [{crash: consumer, when: {handled: 99%}, point: in_handler, restart_after: 1s}]
+expect: {at_least_once: held}
+"""
+    _, outcome = run(text)
+    assert outcome.drained, outcome.give_up_reason
+
+
+def test_a_reading_that_begins_while_messages_are_sent_accuses_nobody() -> None:
+    text = """
+spec: a race
+workload: {messages: 200, keys: 40, producers: 4, consumers: 1}
+backends: {kafka: {partitions: 2, auto_offset_reset: earliest, session_timeout: 6s, heartbeat_interval: 1s}}
+faults:
+  - {crash: consumer, when: {handled: 1}, restart_after: 9d}
+  - {pass: 8d, when: {acked: 30%..70%}}
+expect: {durable: held}
+"""
+    assert [findings(text, seed)["durable"].violations for seed in range(25)] == [0] * 25

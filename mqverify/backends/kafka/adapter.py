@@ -113,6 +113,8 @@ class KafkaConsumerClient:
         )
         self._joined = False
         self._awaiting_start: dict[Any, int] = {}
+        self._handed_out: dict[int, int] = {}
+        """Of each partition it holds: the position behind the last record that it was handed."""
 
     def start(self) -> None:
         self._consumer.subscribe([self._binding.topic], listener=_rebalance_listener(self._library, self))
@@ -173,6 +175,8 @@ class KafkaConsumerClient:
 
     def assigned(self, partitions: Any) -> None:
         self._joined = True
+        held = {partition.partition for partition in partitions}
+        self._handed_out = {number: position for number, position in self._handed_out.items() if number in held}
         self._awaiting_start = {
             partition: self._recorder.assigned(partition.partition) for partition in sorted(partitions)
         }
@@ -183,6 +187,8 @@ class KafkaConsumerClient:
         for partition in sorted(partitions):
             tell(partition.partition)
             self._awaiting_start.pop(partition, None)
+            if lost:
+                self._handed_out.pop(partition.partition, None)  # the client forgets what it lost
 
     # What the look-alike tells of commits that nobody here asked for.
 
@@ -204,6 +210,7 @@ class KafkaConsumerClient:
             offset = record.offset
             facts = (message, key, sequence, source, offset, source, offset, intact)
             received.append(Received(delivered(*facts), message, source, offset, facts))
+        self._handed_out[source] = records[-1].offset + 1
 
     def _note_starts(self, batches: Mapping[Any, Sequence[Any]]) -> None:
         """Where each new partition really started: its first record's offset, else the client's position."""
@@ -212,10 +219,17 @@ class KafkaConsumerClient:
             start = records[0].offset if records else self._consumer.position(partition, timeout_ms=500)
             if start is None:
                 continue
-            committed = self._consumer.committed(partition)
-            reset = "reset_beginning" if self._reset == "earliest" else "reset_end"
-            self._recorder.start_known(token, start, "committed" if start == committed else reset)
+            self._recorder.start_known(token, start, self._start_from(partition, start))
+            self._handed_out[partition.partition] = start
             del self._awaiting_start[partition]
+
+    def _start_from(self, partition: Any, start: int) -> str:
+        """Where a start comes from. A client may keep the position of a partition that it holds across a rebalance."""
+        if start == self._consumer.committed(partition):
+            return "committed"
+        if start == self._handed_out.get(partition.partition):
+            return "kept"
+        return "reset_end" if self._reset == "latest" else "reset_beginning"
 
     def _on_commit(self, tokens: list[int], _offsets: Any, response: Any) -> None:
         self._settled(tokens, commit_outcome(response) if isinstance(response, BaseException) else "acked")

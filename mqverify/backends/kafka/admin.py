@@ -61,8 +61,8 @@ class KafkaAdmin:
         """Read every partition from its beginning to the end that the broker names first."""
         consumer, partitions = self._consumer(), self._topic_partitions()
         first = consumer.beginning_offsets(partitions)
+        read_at = stamp()  # what was removed was gone by now, and what is acknowledged by now lies before the ends
         ends = consumer.end_offsets(partitions)
-        read_at = stamp()
         waiting = {partition: ends[partition] for partition in partitions if first[partition] < ends[partition]}
         read_to = dict(first)
         if waiting:

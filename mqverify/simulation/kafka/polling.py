@@ -178,6 +178,8 @@ class Polling:
             revoked = subscription.assigned()
             subscription.mark_pending_revocation()
             failure = self._tell_listener("on_partitions_revoked", revoked)
+        if not self._client.library.profile.keeps_positions:
+            subscription.assign_from_subscribed([])
         membership.prepare()
         if failure is not None:
             raise KafkaError("User rebalance callback throws an error") from failure

@@ -33,6 +33,10 @@ class Profile:
     poll_returns_one: bool = False
     listeners_may_block: bool = True
     """Whether a rebalance listener may commit and wait; in kafka-python 3 that raises, and no heartbeat leaves."""
+    keeps_positions: bool = False
+    """Whether a partition that a member keeps in an eager rebalance goes on where it was. kafka-python's
+    `SubscriptionState.assign_from_subscribed` keeps it; Java's `ConsumerCoordinator.onJoinPrepare` gives everything up
+    first, so that the member starts from the committed offset like any other."""
     offset_without_acks: int = -1
     """The base offset that a batch is told with `acks=0`."""
     producer: Mapping[str, object] = field(default_factory=dict)
@@ -46,7 +50,9 @@ def _murmur2(key: bytes) -> int:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("kafka-python", _murmur2, "random", listeners_may_block=False, offset_without_acks=0),
+        Profile(
+            "kafka-python", _murmur2, "random", listeners_may_block=False, keeps_positions=True, offset_without_acks=0
+        ),
         Profile("java", _murmur2, "batch", close_commits_always=True, producer={"linger_ms": 5}),
         Profile(
             "librdkafka",

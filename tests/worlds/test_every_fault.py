@@ -1,0 +1,114 @@
+"""Every kind of fault on every target, at every point, by every trigger: it takes effect, the history stays sound."""
+
+from itertools import pairwise, product
+
+import pytest
+
+from mqverify.history.recorder import RunRows
+from tests.worlds.helpers import findings, run, table
+
+SPEC = """
+spec: every fault
+workload:
+  {{messages: 120, keys: 12, producers: 2, consumers: 3, handler: {{takes: 2ms}}, rate: 400/s, commit: {commit}}}
+backends: {{kafka: {{partitions: 6, session_timeout: 6s, heartbeat_interval: 1s, auto_offset_reset: earliest}}}}
+faults: {faults}
+expect: {{at_least_once: held, legal_resume: held, settle_safety: held, per_partition_ordering: held, durable: held}}
+"""
+POINTS = ("", "before_handle", "in_handler", "before_settle", "in_settle", "after_settle")
+METRICS = ("sent", "acked", "delivered", "handled", "settled")
+
+
+def sound(rows: RunRows) -> None:
+    """One row an incarnation, each ended, none while the one before was alive."""
+    workers = table(rows, "workers")
+    names = {row["worker"] for row in workers}
+    for name in names:
+        own = sorted((row for row in workers if row["worker"] == name), key=lambda row: row["incarnation"])  # type: ignore[arg-type,return-value]
+        assert [row["incarnation"] for row in own] == list(range(1, len(own) + 1))
+        assert all(row["ended_at"] is not None and row["ending"] is not None for row in own)
+        for before, after in pairwise(own):
+            assert before["ended_at"] <= after["began_at"]  # type: ignore[operator]
+    for row in table(rows, "deliveries"):
+        [worker] = [w for w in workers if (w["worker"], w["incarnation"]) == (row["consumer"], row["incarnation"])]
+        assert row["delivered_at"] <= worker["ended_at"]  # type: ignore[operator]
+        assert (row["ended_at"] or 0) <= worker["ended_at"]  # type: ignore[operator]
+
+
+def check(faults: str, commit: str = "sync", seed: int = 0) -> RunRows:
+    text = SPEC.format(faults=faults, commit=commit)
+    rows, outcome = run(text, seed)
+    assert outcome.drained, outcome.give_up_reason
+    assert all(took for _, _, took, _ in outcome.faults), outcome.faults
+    sound(rows)
+    found = findings(text, seed)
+    for name in ("at_least_once", "legal_resume", "settle_safety", "per_partition_ordering", "durable"):
+        assert found[name].violations == 0, found[name].witness
+    return rows
+
+
+@pytest.mark.parametrize(("kind", "metric", "point"), list(product(("crash", "pause"), METRICS, POINTS)))
+@pytest.mark.parametrize("target", ["consumer", "consumer-2", "leader", "all consumers"])
+def test_crashes_and_pauses_of_consumers(kind: str, metric: str, point: str, target: str) -> None:
+    at = f", point: {point}" if point else ""
+    then = "restart_after: 2s" if kind == "crash" else "for: 9s"
+    rows = check(f"[{{{kind}: {target}, when: {{{metric}: 50%}}{at}, {then}}}]")
+    crashed = sum(row["ending"] == "crashed" for row in table(rows, "workers"))
+    assert crashed == (0 if kind == "pause" else 3 if target == "all consumers" else 1)
+
+
+@pytest.mark.parametrize("metric", ["sent", "acked", "handled"])
+@pytest.mark.parametrize("target", ["producer", "producer-2"])
+def test_crashes_of_producers(metric: str, target: str) -> None:
+    check(f"[{{crash: {target}, when: {{{metric}: 50%}}, restart_after: 1s}}]")
+
+
+@pytest.mark.parametrize("commit", ["sync", "async"])
+@pytest.mark.parametrize("restart", ["0s", "3s", "never"])
+@pytest.mark.parametrize("point", POINTS[1:])
+def test_restarts_at_once_later_and_never(commit: str, restart: str, point: str) -> None:
+    check(f"[{{crash: consumer, when: {{handled: 50%}}, point: {point}, restart_after: {restart}}}]", commit)
+
+
+def test_the_first_that_reaches_the_point_is_the_one_that_crosses_the_count() -> None:
+    rows = check("[{crash: consumer, when: {handled: 100%}, point: before_settle, restart_after: 1s}]")
+    [fault] = table(rows, "faults")
+    assert fault["took_effect"]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_faults_at_one_trigger_strike_each_worker_once(count: int) -> None:
+    line = "{crash: consumer, when: {handled: 50%}, restart_after: 1s}"
+    rows = check(f"[{', '.join([line] * count)}]")
+    assert sum(row["ending"] == "crashed" for row in table(rows, "workers")) == count
+
+
+def test_a_second_fault_finds_its_target_dead_and_says_so() -> None:
+    line = "{crash: consumer-1, when: {handled: 50%}, restart_after: 1s}"
+    rows, outcome = run(SPEC.format(faults=f"[{line}, {line}]", commit="sync"))
+    assert outcome.drained
+    assert [took for _, _, took, _ in outcome.faults] == [True, False]
+    assert outcome.faults[1][3] == "no consumer-1 was alive when its trigger was pulled"
+    sound(rows)
+
+
+def test_a_paused_worker_can_be_killed_and_not_paused_again() -> None:
+    faults = (
+        "[{pause: consumer-1, when: {handled: 30%}, for: 20s}, {pause: consumer-1, when: {handled: 50%}, for: 1s}, "
+        "{crash: consumer-1, when: {time: 15s}, restart_after: 2s}]"
+    )
+    rows, outcome = run(SPEC.format(faults=faults, commit="sync"))
+    assert outcome.drained
+    assert [took for _, _, took, _ in outcome.faults] == [True, False, True]
+    sound(rows)
+
+
+def test_a_slow_fault_takes_effect_when_it_slowed_as_many_handlings_as_it_says() -> None:
+    rows, outcome = run(
+        SPEC.format(faults="[{slow: consumer, handler: 1s, when: {handled: 119}, times: 3}]", commit="sync")
+    )
+    [(_, _, took, why_not)] = outcome.faults
+    assert not took
+    assert why_not is not None
+    assert "of 3 handlings" in why_not
+    sound(rows)
