@@ -22,14 +22,30 @@ def check(
             envvar="MQVERIFY_BACKEND",
             show_envvar=False,
             metavar="NAME[=TARGET]",
-            help="Only this backend: a label in the specs, or a system. With a target (kafka=local, kafka=HOST:PORT) "
-            "on a real one. May be repeated.",
+            help="Only this backend: a label in the specs, or a system. With a target (kafka=local) on a real one. "
+            "May be repeated.",
         ),
     ] = None,
     keyword: Annotated[
-        str | None, typer.Option("-k", metavar="TEXT", help="Only specs with this text in their name or path.")
+        str | None,
+        typer.Option(
+            "-k",
+            envvar="MQVERIFY_KEYWORD",
+            show_envvar=False,
+            metavar="TEXT",
+            help="Only specs with this text in their name or path.",
+        ),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Only specs with this tag.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            envvar="MQVERIFY_TAG",
+            show_envvar=False,
+            metavar="TAG",
+            help="Only specs with this tag. May be repeated.",
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -115,7 +131,8 @@ def check(
     """Run specs on their backends and say which guarantees held.
 
     Without -b every backend of a spec is simulated. Exits with 0 when all is as the specs expect.
-    An option with a value can also be given in the environment, such as MQVERIFY_SEED=7.
+    An option with a value can also be given in the environment, such as MQVERIFY_SEED=7 or MQVERIFY_OUTPUT_FORMAT=json;
+    -k is MQVERIFY_KEYWORD. Where one may be repeated, blanks separate the values.
     """
     from mqverify import engine
     from mqverify.cli import loading

@@ -3,6 +3,7 @@
 -- meaning: An owed message violates it if the group never handled it and its parked place, when last read, does not hold it.
 --   Owed is every acknowledged message if the group starts at the beginning; if at the end, what was sent after its first
 --   start. Nothing later reduces the debt: expiry, a reset or a skip is a violation whose witness names the cause.
+-- untested: no message was owed: none was acknowledged, or none that a group which starts at the end has to see
 -- needs: drained, parked
 -- parameters: none
 -- cannot: settling before handling is at-most-once by design; retention shorter than an outage; acks 0.

@@ -2,6 +2,7 @@
 -- promise: No group handles a message twice.
 -- meaning: A message violates it if two handlings of it by one group ended well, by whichever consumer and whether it was
 --   owed or not. A delivery whose handler did not end, failed or was refused by a transactional sink is no handling.
+-- untested: no message was handled
 -- needs: nothing
 -- parameters: none
 -- cannot: settling after handling (a crash between the two repeats the message); a paused consumer that wakes up.

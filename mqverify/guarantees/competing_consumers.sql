@@ -5,6 +5,7 @@
 --   that the group handles later, and in which at least 20 of its handlings for each of them start. It is violated
 --   by one in every busy window of which a single consumer starts all handlers. Of consumers that share nothing,
 --   what more than one handled counts for nobody.
+-- untested: no busy window: too few messages of one partition waited for two consumers or more; send faster, or handle slower
 -- needs: shared clock
 -- parameters: none
 -- cannot: consumer groups that give each partition to one consumer.

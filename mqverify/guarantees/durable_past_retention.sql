@@ -3,6 +3,7 @@
 -- meaning: An acknowledged message violates it if the reader that reads at the end what the subscription reads does not find
 --   it, for whatever reason; nothing is exempt. It is put to the test by messages acknowledged before time passed, records
 --   were deleted or a scavenge ran. `reader` asks another kind of reader: all, stream.
+-- untested: no message was acknowledged before time passed or records were removed; add a fault such as `pass: 8d`
 -- needs: readings
 -- parameters: reader: text
 -- cannot: any retention by age or size; compaction; $maxAge, $maxCount, truncation.

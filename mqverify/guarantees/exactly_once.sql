@@ -3,6 +3,7 @@
 -- meaning: Violated by an owed message that the group handled not exactly once (a parked one: more than once), by one of
 --   unknown outcome handled twice, and by one whose send failed for certain and that was handled. The half that waits,
 --   at least once, is judged in groups that drained; handled twice is a violation in any.
+-- untested: no message was owed, and none whose send had timed out or failed was handled
 -- needs: drained, parked
 -- parameters: none
 -- cannot: any settling apart from the effect: a crash between the two loses or repeats the message.

@@ -4,6 +4,7 @@
 --   start of its handler to its end, else to the end of the incarnation, else of the run; a pause does not end it,
 --   a kill does. It is violated by a key in two consumers' hands at one time, once a key. Two groups may well hold
 --   one key.
+-- untested: no key was in the hands of two consumers of one group, one after the other; crash or pause one, or add a rebalance
 -- needs: shared clock
 -- parameters: none
 -- cannot: several consumers that compete for one stream, unless it pins a key to one; a consumer that pauses for

@@ -12,9 +12,12 @@ _WIDTH = 100
 def explain_guarantee(guarantee: Guarantee) -> str:
     """The header and the two queries of a guarantee as text for a terminal, without colors."""
     parameters = "; ".join(_parameter(one) for one in guarantee.parameters) or "none"
+    if guarantee.wants_parameter:
+        parameters = f"at least one of {parameters}"
     fields = {
         "promise": guarantee.promise,
         "meaning": guarantee.meaning,
+        "untested": guarantee.untested,
         "needs": ", ".join(guarantee.needs) or "nothing",
         "parameters": parameters,
         "cannot": guarantee.cannot,

@@ -2,8 +2,9 @@
 -- promise: What the system keeps on the broker stays within the given bounds.
 -- meaning: It takes a reading of everything that is bounded. Each parameter is an upper bound for what its name
 --   counts, whenever it was read; a run in which one of them was never read gives no obligation by the others.
+-- untested: not everything that is bounded was counted; a broker counts what it has, such as partitions on Kafka
 -- needs: nothing
--- parameters: partitions: count; streams: count; folders: count; bytes: count
+-- parameters: at least one of partitions: count; streams: count; folders: count; bytes: count
 -- cannot: nothing; it is a matter of design: a partition for each key costs a partition for each key.
 -- mends: keys that share a fixed number of partitions; streams, which cost next to nothing, for each key.
 

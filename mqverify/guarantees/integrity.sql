@@ -3,6 +3,7 @@
 -- meaning: A delivery violates it if nobody sent that message, if its key or its number within the key is not as sent, if
 --   its checksum fails, or if it came by a {place} that no try to send it was given (judged only if that of every try is
 --   known). Where a message lies counts, not the subscription it came through.
+-- untested: no message was delivered
 -- needs: nothing
 -- parameters: none
 -- cannot: nothing excuses it.

@@ -5,6 +5,7 @@
 --   of unknown outcome may stand for ever); the reset policy's position, if nothing acknowledged had been settled when it
 --   asked, or a reading shows all that may stand out of range, or the settled position had expired; the sink's own
 --   position; where the consumer itself was, if it kept the {place} across a rebalance. A group's first start in a {place} has nothing to resume. Subscriptions that settle one by one are not judged.
+-- untested: no partition was assigned a second time; crash or pause a consumer, or add a rebalance
 -- needs: positions, shared clock
 -- parameters: none
 -- cannot: nothing excuses it, but positions that a client settles by itself must have been observed.

@@ -6,6 +6,7 @@
 --   before the earlier one was. What timed out may land at any time and is never the earlier one; a message that
 --   was never handled, or parked, is not out of order; handlers that overlap are judged by when they ended (that
 --   they overlap is MQ115's).
+-- untested: no group handled two messages of one key of which one was surely sent before the other; send more messages a key
 -- needs: shared clock
 -- parameters: none
 -- cannot: records without the key as record key on more than one partition; a changed number of partitions;

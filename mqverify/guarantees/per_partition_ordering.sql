@@ -8,6 +8,7 @@
 --   message again is none (MQ102 and MQ112 judge that), nor are positions without a message, such as transaction
 --   markers, nor messages that were gone by then. Neighbours with a gap that no later reading covers do not count.
 --   Competing consumers have no order.
+-- untested: no consumer was handed a message of a partition that it held
 -- needs: readings
 -- parameters: none
 -- cannot: several consumers that compete for one stream have no order (unsupported); a position reset while a

@@ -19,6 +19,7 @@ class PlannedGuarantee:
     name: str
     parameters: tuple[Parameter, ...]
     promise: str
+    wants_parameter: bool = False
 
 
 def _planned(code: str, name: str, parameters: str, promise: str) -> PlannedGuarantee:

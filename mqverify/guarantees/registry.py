@@ -32,7 +32,8 @@ ParameterKind = Literal["duration", "count", "ratio", "text", "flag"]
 NEEDS = ("readings", "effects", "parked", "positions", "shared clock", "drained")
 """The kinds of evidence that a header may name."""
 
-_FIELDS = ("promise", "meaning", "needs", "parameters", "cannot", "mends")
+_FIELDS = ("promise", "meaning", "untested", "needs", "parameters", "cannot", "mends")
+_AT_LEAST_ONE = "at least one of "
 _SECTIONS = ("obligations", "violations")
 _TITLE = re.compile(r"-- (?P<code>[A-Z]{2,8}\d{3,4}) (?P<name>[a-z][a-z0-9_]*)$")
 _FIELD = re.compile(r"-- (?P<field>[a-z]+):(?: (?P<text>.*))?$")
@@ -59,8 +60,12 @@ class Guarantee:
     name: str
     promise: str
     meaning: str
+    untested: str
+    """Why a run may put it to no test, and what would: the reason when no run did."""
     needs: tuple[str, ...]
     parameters: tuple[Parameter, ...]
+    wants_parameter: bool
+    """Without any of its parameters it promises nothing."""
     cannot: str
     mends: str
     obligations: str
@@ -85,8 +90,10 @@ def parse_guarantee(text: str, source_file: str) -> Guarantee:
         name=title["name"],
         promise=fields["promise"],
         meaning=fields["meaning"],
+        untested=fields["untested"],
         needs=_needs(fields["needs"], source_file),
         parameters=parse_parameters(fields["parameters"], source_file),
+        wants_parameter=fields["parameters"].startswith(_AT_LEAST_ONE),
         cannot=fields["cannot"],
         mends=fields["mends"],
         obligations=sections["obligations"][1],
@@ -162,11 +169,14 @@ def _needs(text: str, source_file: str) -> tuple[str, ...]:
 
 
 def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
-    """Read `within: duration required; at_least: count = consumers`; `none` is no parameter."""
+    """Read `within: duration required; at_least: count = consumers`; `none` is no parameter.
+
+    `at least one of partitions: count; bytes: count`: an expectation has to give one of them, whichever.
+    """
     if text == "none":
         return ()
     parameters = []
-    for part in text.split(";"):
+    for part in text.removeprefix(_AT_LEAST_ONE).split(";"):
         match = _PARAMETER.match(part.strip())
         if match is None or match["kind"] not in get_args(ParameterKind):
             kinds = ", ".join(get_args(ParameterKind))

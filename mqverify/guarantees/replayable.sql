@@ -4,6 +4,7 @@
 --   occurrences are in the order they were surely sent, within one {place}: an order that spans two is nobody's.
 --   `state: latest`: the last record of the key is no earlier one than its last acknowledged. What live consumers did does
 --   not matter. A key of which the reading did not come to every {place} is not judged.
+-- untested: no key was read back whole: nothing was acknowledged, or the fresh reader did not come to the end
 -- needs: readings
 -- parameters: state: text = fold
 -- cannot: retention by age or size; records without a key over several partitions; partitions added later.

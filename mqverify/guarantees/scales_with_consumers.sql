@@ -7,6 +7,7 @@
 --   alive, unless given) start a handler. They need not overlap. Consumers that share nothing are judged together,
 --   and a message that more than one of them handled counts for nobody. Who has not joined yet, or does not know
 --   yet that it is out, joins or leaves.
+-- untested: no busy window: too few messages waited for two consumers or more at once; send faster, or handle slower
 -- needs: shared clock
 -- parameters: at_least: count = consumers
 -- cannot: more consumers than partitions; catch-up subscriptions without shards, where everyone handles

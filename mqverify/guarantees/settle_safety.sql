@@ -5,6 +5,7 @@
 --   does not hold. Retrying settles nothing; a skip does. A message that had legally expired is excused, but only for
 --   settlements invoked after the last reading that still found it. A settlement that was only observed, at no known time,
 --   counts only if the message was never handled.
+-- untested: no settlement was acknowledged
 -- needs: readings, parked, positions, shared clock
 -- parameters: none
 -- cannot: settling before handling; auto-commit beside a handler in another thread or behind an exception.

@@ -54,10 +54,9 @@ def _fault_without_effect(summaries: Sequence[RunSummary]) -> str | None:
                 why[number] = why_not
     for number in sorted(kinds):
         if number not in fired:
-            runs = f"{len(summaries)} runs" if len(summaries) != 1 else "the run"
             because = why.get(number) or "what it waits for never happened"
-            fault = f"the fault `{kinds[number]}` took effect in none of {runs}: {because}"
-            return f"{fault}; move its `when:` to where it happens"
+            none = f"took effect in none of {len(summaries)} runs" if len(summaries) != 1 else "did not take effect"
+            return f"the fault `{kinds[number]}` {none}: {because}; move its `when:` to where it happens"
     return None
 
 
@@ -79,7 +78,7 @@ def _never_tested(guarantee: Guarantee, findings: Sequence[Finding], summaries: 
         return doubt
     if any(one.obligations for one in findings):
         return "no run in which every fault took effect put it to the test; add runs, or move the faults' `when:`"
-    return f"nothing put it to the test: {guarantee.meaning.split('. ')[0].rstrip('.')}"
+    return f"nothing put it to the test: {guarantee.untested}"
 
 
 def _held(

@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from mqverify.units import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
+
 __all__ = ["clock", "count", "plain"]
 
 _JOINERS = "\u200c\u200d"  # they shape Persian, Indic scripts and emoji, and move nothing
@@ -33,11 +35,15 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def clock(at_ns: int, longest_ns: int) -> str:
-    """A moment of a run to the microsecond, written as the sentences of witnesses do: `6.045000 s`, `8 d 6.045000 s`.
+    """A moment of a run, written as the sentences of witnesses do: `6.045000 s`, from a day on `8d 14:00:03.503`.
 
     All moments of a table are written like its longest, so that they stand in line.
     """
-    days, rest = divmod(at_ns // 1000, 86_400_000_000)
-    prefix = f"{days} d " if longest_ns >= 86_400_000_000_000 else ""
-    whole, micros = divmod(rest, 1_000_000)
-    return f"{prefix}{whole}.{micros:06d} s"
+    if longest_ns < DAY:
+        whole, micros = divmod(at_ns // MICROSECOND, 1_000_000)
+        return f"{whole}.{micros:06d} s"
+    days, rest = divmod(at_ns, DAY)
+    hours, rest = divmod(rest, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    seconds, rest = divmod(rest, SECOND)
+    return f"{days}d {hours:02d}:{minutes:02d}:{seconds:02d}.{rest // MILLISECOND:03d}"

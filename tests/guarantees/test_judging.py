@@ -1,13 +1,17 @@
 """Judging many runs at once, verdicts, words and witnesses."""
 
+import duckdb
 import pytest
 
 from mqverify.errors import UsageError
 from mqverify.events import RunSummary
 from mqverify.guarantees.findings import Finding
+from mqverify.guarantees.judge import _views
 from mqverify.guarantees.registry import catalogue
 from mqverify.guarantees.verdicts import fold
 from mqverify.guarantees.witness import MOST_EVENTS
+from mqverify.report.text import clock
+from mqverify.units import DAY, HOUR
 from tests.guarantees.histories import History, judge_all, verdict_of
 
 
@@ -151,6 +155,46 @@ def test_obligations_only_in_runs_where_a_fault_did_not_fire_decide_nothing() ->
     verdict = verdict_of([with_fault(0, took_effect=False), untested], "at_least_once")
     assert verdict.verdict == "inconclusive"
     assert "no run in which every fault took effect put it to the test" in verdict.reason
+
+
+def test_a_fault_without_effect_in_a_single_run_is_told_in_english() -> None:
+    verdict = verdict_of([with_fault(0, took_effect=False)], "at_least_once")
+    assert verdict.reason.startswith("the fault `crash` did not take effect: no worker reached it; ")
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "why"),
+    [
+        ("legal_resume", "no partition was assigned a second time"),
+        ("at_least_once", "no message was owed"),
+        ("scales_with_consumers", "no busy window"),
+    ],
+)
+def test_what_nothing_put_to_the_test_says_what_would(guarantee: str, why: str) -> None:
+    history = good() if guarantee == "legal_resume" else History()
+    verdict = history.verdict(guarantee)
+    assert verdict.verdict == "inconclusive"
+    assert verdict.reason == f"nothing put it to the test: {catalogue()[guarantee].untested}"
+    assert why in verdict.reason
+    assert len(verdict.reason) < 200
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "shown"),
+    [
+        (6_045_000_021, "6.045 s"),
+        (8 * DAY, "8d 00:00:00.000"),
+        (8 * DAY + 14 * HOUR + 3_503_999_999, "8d 14:00:03.503"),
+        (9 * DAY - 1, "8d 23:59:59.999"),
+    ],
+)
+def test_moments_of_sentences_and_of_reports_are_written_alike(at_ns: int, shown: str) -> None:
+    statement = next(view.statement for view in _views() if view.name == "moment")
+    connection = duckdb.connect()
+    connection.execute(statement)
+    assert connection.execute("SELECT moment(?::BIGINT)", [at_ns]).fetchone() == (shown,)
+    if at_ns >= DAY:
+        assert clock(at_ns, at_ns) == shown
 
 
 def test_a_group_that_did_not_drain_matters_only_to_who_waits() -> None:

@@ -13,6 +13,7 @@ GOOD = """-- MQ901 my_own
 -- promise: Something good.
 -- meaning: It is so
 --   and so.
+-- untested: nothing good could happen.
 -- needs: readings, shared clock
 -- parameters: within: duration required; at_least: count = consumers; state: text
 -- cannot: never.
@@ -35,6 +36,8 @@ def test_a_file_is_read_whole() -> None:
     assert [(one.name, one.kind, one.default, one.required) for one in guarantee.parameters] == [
         ("within", "duration", None, True), ("at_least", "count", "consumers", False), ("state", "text", None, False),
     ]  # fmt: skip
+    assert guarantee.untested == "nothing good could happen."
+    assert not guarantee.wants_parameter
     assert guarantee.obligations == "SELECT run, 1 AS obligations FROM runs"
     assert guarantee.violations == "-- a comment of its own\nSELECT 1"
 
@@ -43,13 +46,13 @@ def test_a_file_is_read_whole() -> None:
     ("-- MQ901 my_own", "SELECT 1", r"my.sql:1: a guarantee begins with its code"),
     ("-- needs: readings, shared clock", "-- needs: luck", r"`luck` is no evidence"),
     ("-- cannot: never.\n", "", r"the header lacks `-- cannot:`"),
-    ("-- cannot:", "-- canot:", r"my.sql:7: `canot:` is not a field"),
-    ("-- mends: nothing.", "some text", r"my.sql:8: neither"),
+    ("-- cannot:", "-- canot:", r"my.sql:8: `canot:` is not a field"),
+    ("-- mends: nothing.", "some text", r"my.sql:9: neither"),
     ("within: duration required", "within duration", r"`within duration` is not"),
     ("duration required", "hours required", r"KIND one of duration, count"),
     ("-- obligations\n", "", r"no line `-- obligations`"),
-    ("SELECT 1;", "", r"my.sql:13|no query|SELECT"),
-    ("-- violations", "-- obligations", r"my.sql:13: a second `-- obligations`"),
+    ("SELECT 1;", "", r"my.sql:14|no query|SELECT"),
+    ("-- violations", "-- obligations", r"my.sql:14: a second `-- obligations`"),
 ])  # fmt: skip
 def test_mistakes_are_named_with_file_and_line(old: str, new: str, message: str) -> None:
     text = GOOD.replace(old, new, 1)
@@ -91,5 +94,21 @@ def test_an_explanation_holds_header_and_queries(name: str) -> None:
     assert text.startswith(f"{guarantee.code} {name}\n")
     for query in (guarantee.obligations, guarantee.violations):
         assert all(line.strip() in text for line in query.splitlines())
-    for word in ("promise:", "needs:", "cannot:", "mends:"):
+    assert guarantee.untested.split()[-1] in text
+    for word in ("promise:", "untested:", "needs:", "cannot:", "mends:"):
         assert word in text
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_each_says_in_a_short_sentence_why_nothing_put_it_to_the_test(name: str) -> None:
+    untested = catalogue()[name].untested
+    assert 0 < len(untested) <= 160
+    assert untested.startswith("no")
+    assert "{" not in untested, "nobody puts a system's words there"
+
+
+def test_a_guarantee_may_want_at_least_one_of_its_parameters() -> None:
+    footprint = catalogue()["footprint"]
+    assert footprint.wants_parameter
+    assert [one.name for one in footprint.parameters] == ["partitions", "streams", "folders", "bytes"]
+    assert "at least one of partitions: count; streams: count" in explain_guarantee(footprint)
