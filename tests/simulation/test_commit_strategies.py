@@ -1,4 +1,4 @@
-"""Commit strategies × crashes: the measured table of reference/kafka.md §C.4, row by row.
+"""Commit strategies × crashes: the measured table of docs/facts/kafka.md §C.4, row by row.
 
 200 records, batches of 50, killed after the processed count of each row; where the row auto-commits, the interval is
 below the time of one batch. Then another consumer of the group reads what is left.
@@ -151,7 +151,7 @@ def test_librdkafka_commits_the_message_being_processed(application: Callable[..
 
 
 def test_callbacks_of_commit_async_run_the_last_first() -> None:
-    """As in kafka-python 3.0.12 (reference §E.2); the offset at the broker is right."""
+    """As in kafka-python 3.0.12 (docs/facts/kafka.md §E.2); the offset at the broker is right."""
     harness = Harness()
     harness.create()
     harness.produce(10)

@@ -1,4 +1,4 @@
-"""Partitioners, and what happens when partitions are added (reference/kafka.md §A.4, §C.6, §0.10)."""
+"""Partitioners, and what happens when partitions are added (docs/facts/kafka.md §A.4, §C.6, §0.10)."""
 
 import random
 import zlib

@@ -1,4 +1,4 @@
-"""Where a consumer starts: reference/kafka.md §B.4, the measured table and its neighbours."""
+"""Where a consumer starts: docs/facts/kafka.md §B.4, the measured table and its neighbours."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The log and its retention: reference/kafka.md §B.1, with the examples measured on a real broker."""
+"""The log and its retention: docs/facts/kafka.md §B.1, with the examples measured on a real broker."""
 
 import random
 
@@ -69,7 +69,7 @@ def test_empty_cleanup_policy_keeps_for_ever() -> None:
 
 
 def test_time_retention_looks_at_the_producers_timestamp() -> None:
-    """A record stamped an hour in the past in a 60 s topic is deleted by the next check (reference §0.4)."""
+    """A record stamped an hour in the past in a 60 s topic is deleted by the next check (docs/facts/kafka.md §0.4)."""
     harness = Harness(**FAST_CHECKS)
     harness.create(retention_ms="60000")
     stamp = harness.clock_ms - 3_600_000

@@ -280,7 +280,7 @@ class Broker:
             elif offset.metadata and len(offset.metadata) > self.settings.offset_metadata_max_bytes:
                 results[partition] = OffsetMetadataTooLargeError
             else:
-                # Any offset is accepted, backwards and beyond the end (reference §B.4).
+                # Any offset is accepted, backwards and beyond the end (docs/facts/kafka.md §B.4).
                 group.offsets[partition] = (offset, now)
                 results[partition] = None
         if not group.used_protocol:

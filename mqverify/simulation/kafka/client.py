@@ -75,7 +75,7 @@ class Client:
 class ClientMetadata:
     """The topics that a client knows, refreshed every `metadata_max_age_ms` and on demand.
 
-    New partitions are seen only so (reference §C.6). `updated` is told after each refresh.
+    New partitions are seen only so (docs/facts/kafka.md §C.6). `updated` is told after each refresh.
     """
 
     def __init__(

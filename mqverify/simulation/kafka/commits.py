@@ -2,7 +2,7 @@
 
 `commit` retries what can be retried until its time is up; a commit of a member that the group has put out raises
 `CommitFailedError`. Auto-commit happens inside a later `poll` and commits positions of records returned before
-(reference/kafka.md §0.1, §C.4); with the librdkafka profile it is a timer apart.
+(docs/facts/kafka.md §0.1, §C.4); with the librdkafka profile it is a timer apart.
 """
 
 from collections import deque

@@ -1,7 +1,7 @@
 """The consumer's prefetch: kafka-python's `Fetcher`.
 
 One fetch at a time to the broker, for all partitions without buffered data; what comes is handed out over as many polls
-as it takes. So a consumer that is cut off goes on with what it has (reference/kafka.md §C.5).
+as it takes. So a consumer that is cut off goes on with what it has (docs/facts/kafka.md §C.5).
 """
 
 from collections import deque

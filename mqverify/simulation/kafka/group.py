@@ -1,7 +1,7 @@
 """The group coordinator: the classic protocol of one consumer group, and its committed offsets.
 
 Empty → PreparingRebalance → CompletingRebalance → Stable, as Kafka's `GroupMetadataManager.classicGroup*` and
-`ClassicGroup` (reference/kafka.md §C.1). A state machine: it is told of requests and of timers that fall due, answers
+`ClassicGroup` (docs/facts/kafka.md §C.1). A state machine: it is told of requests and of timers that fall due, answers
 through `reply`, and asks for timers. Members are dynamic; an instance id is carried, static membership is not modelled.
 """
 
@@ -140,7 +140,7 @@ class Group:
         return None
 
     def validate_commit(self, request: OffsetCommit, now: int) -> Error:
-        """Whether a commit is accepted: exactly `ClassicGroup.validateOffsetCommit` (reference §C.1).
+        """Whether a commit is accepted: exactly `ClassicGroup.validateOffsetCommit` (docs/facts/kafka.md §C.1).
 
         PreparingRebalance and Stable accept, which is how the last commit before a rebalance works. Whether the member
         owns the partition is *not* checked. A member's commit is a sign of life as a heartbeat is.

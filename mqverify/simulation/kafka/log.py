@@ -2,7 +2,7 @@
 
 One broker, one replica: what is appended is committed at once, so the high watermark is the log end offset, and
 (without transactions) so is the last stable offset. Records are made once, at the append, in the form in which
-consumers hand them to applications; a fetch is a slice. Source: reference/kafka.md §B.1; Kafka's `UnifiedLog`,
+consumers hand them to applications; a fetch is a slice. Source: docs/facts/kafka.md §B.1; Kafka's `UnifiedLog`,
 `LogSegment`.
 """
 
@@ -67,7 +67,7 @@ class PartitionLog:
         """Append one batch of `size` bytes; its base offset and its log append time (−1 with CreateTime).
 
         Raises `InvalidTimestampError` for a timestamp further in the future than `message.timestamp.after.max.ms`
-        (reference §0.4), `MessageSizeTooLargeError` for a batch above `max.message.bytes`.
+        (docs/facts/kafka.md §0.4), `MessageSizeTooLargeError` for a batch above `max.message.bytes`.
         """
         config = self.config
         if size > config.max_message_bytes:

@@ -2,7 +2,7 @@
 
 The exchange of JoinGroup and SyncGroup goes on in the background once begun; the application's `poll` waits for it. The
 heartbeat is apart from processing; it is also what notices that `poll` was not called for `max_poll_interval_ms` and
-leaves (reference/kafka.md §C.1, §E.1).
+leaves (docs/facts/kafka.md §C.1, §E.1).
 """
 
 from collections.abc import Callable, Mapping

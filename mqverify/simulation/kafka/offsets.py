@@ -1,6 +1,6 @@
 """Committed offsets: when they expire.
 
-Rule (reference/kafka.md §B.3, `ClassicGroup.offsetExpirationCondition`): a group that used the protocol and is Empty
+Rule (docs/facts/kafka.md §B.3, `ClassicGroup.offsetExpirationCondition`): a group that used the protocol and is Empty
 loses all its offsets when it has been empty for `offsets.retention.minutes`; while it has members, only offsets of
 topics that no member subscribes to any more, counted from their commit; a group that only ever committed by `assign`
 loses each offset counted from its last commit. The check runs every `offsets.retention.check.interval.ms`, and a group

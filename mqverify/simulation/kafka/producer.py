@@ -1,4 +1,4 @@
-"""`KafkaProducer` of the look-alike: accumulator, batches and sender (reference/kafka.md §A).
+"""`KafkaProducer` of the look-alike: accumulator, batches and sender (docs/facts/kafka.md §A).
 
 The sender is a background activity of the process, driven by events: it drains one batch a partition into a request
 whenever something is ready and not too much is in flight. An idempotent producer has one batch of a partition in flight
@@ -181,7 +181,7 @@ class SimulatedProducer:
             self._kernel.sleep(nanoseconds(self.config["retry_backoff_ms"]))
 
     def _partition(self, topic: str, partition: int | None, key: bytes | None) -> int:
-        """Explicit partition > hash of the key > policy for records without one (reference §A.4)."""
+        """Explicit partition > hash of the key > policy for records without one (docs/facts/kafka.md §A.4)."""
         count = self._metadata.partitions[topic]
         if partition is not None:
             if partition < 0:
@@ -259,7 +259,7 @@ class SimulatedProducer:
     def _request(self, batches: list[Batch]) -> None:
         request = Produce(self._acks, [(batch.partition, batch.entries, batch.size) for batch in batches])
         if self._acks == 0:
-            # Nobody answers: done when handed to the socket. Java and librdkafka tell offset −1 (reference §A.2), while
+            # Nobody answers: done when handed to the socket. Java and librdkafka tell offset −1 (docs/facts/kafka.md §A.2), while
             # kafka-python 3.0.12 makes up a response whose base offset is 0 (measured on a real broker).
             self._client.send(request, _ignore)
             for batch in batches:
@@ -312,7 +312,7 @@ def _configured(library: "KafkaLibrary", configs: dict[str, Any]) -> dict[str, A
             text = ", ".join(f"{name}={config[name]!r}" for name in conflicts)
             raise KafkaConfigurationError(f"enable_idempotence=True is incompatible with user-provided {text}")
         if conflicts:
-            config["enable_idempotence"] = False  # a warning only (reference §E.2)
+            config["enable_idempotence"] = False  # a warning only (docs/facts/kafka.md §E.2)
     return config
 
 

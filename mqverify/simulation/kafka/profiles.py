@@ -1,6 +1,6 @@
 """How client libraries differ where guarantees break: partitioner, keyless policy, who commits when, what close does.
 
-Source: reference/kafka.md §A.1, §A.4, §C.4 and §I.2.
+Source: docs/facts/kafka.md §A.1, §A.4, and §C.4.
 """
 
 import random

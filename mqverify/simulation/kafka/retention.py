@@ -1,6 +1,6 @@
 """When a log loses its oldest segments: by time, by size, by a moved start offset.
 
-Exactly reference/kafka.md §B.1 (`UnifiedLog.deleteOldSegments`). The check runs every `log.retention.check.interval.ms`
+Exactly docs/facts/kafka.md §B.1 (`UnifiedLog.deleteOldSegments`). The check runs every `log.retention.check.interval.ms`
 but changes something rarely; so the broker asks `first_due` when a check would delete something, and runs only those.
 """
 

@@ -2,7 +2,7 @@
 
 Names of `BrokerSettings` are the native ones with underscores; a time unit is dropped because values are nanoseconds
 (`log.retention.check.interval.ms` is `log_retention_check_interval`). Topic configurations arrive as Kafka's strings.
-Source of the defaults: reference/kafka.md §B.1, §B.3, §C.1; Kafka's `ServerLogConfigs`, `GroupCoordinatorConfig`.
+Source of the defaults: docs/facts/kafka.md §B.1, §B.3, §C.1; Kafka's `ServerLogConfigs`, `GroupCoordinatorConfig`.
 """
 
 from collections.abc import Mapping
@@ -100,7 +100,7 @@ _FIELDS = {
 _LEAST = {
     "retention.ms": -1,
     "retention.bytes": -1,
-    "segment.bytes": 1 << 20,  # rejected below since 4.0 (reference §B.1, KIP-1030)
+    "segment.bytes": 1 << 20,  # rejected below since 4.0 (docs/facts/kafka.md §B.1, KIP-1030)
     "internal.segment.bytes": 14,
     "segment.ms": 1,
     "message.timestamp.after.max.ms": 0,

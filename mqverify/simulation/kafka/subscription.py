@@ -68,7 +68,7 @@ class Subscription:
     """The state of one consumer."""
 
     def __init__(self, auto_offset_reset: str, dice: random.Random) -> None:
-        # Any word but the three means "none", with a log warning only (reference §B.4).
+        # Any word but the three means "none", with a log warning only (docs/facts/kafka.md §B.4).
         words = {"EARLIEST": EARLIEST, "LATEST": LATEST}
         self.default_reset = words.get(auto_offset_reset.upper(), NONE)
         self.kind: Literal["none", "topics", "pattern", "assigned"] = "none"
