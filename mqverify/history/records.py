@@ -18,10 +18,25 @@ from typing import BinaryIO
 
 from mqverify.errors import HistoryError
 
-__all__ = ["CALLS", "FORMAT", "NULL", "RECORD_SIZE", "WORDS", "Call", "Record", "RecordFile", "WorkerHeader", "pack"]
+__all__ = [
+    "CALLS",
+    "FOREIGN_KEY",
+    "FORMAT",
+    "NO_KEY",
+    "NULL",
+    "RECORD_SIZE",
+    "WORDS",
+    "Call",
+    "Record",
+    "RecordFile",
+    "WorkerHeader",
+    "pack",
+]
 
 FORMAT = 1
 NULL = -(1 << 63)
+NO_KEY = -1
+FOREIGN_KEY = -2
 
 _MAGIC = b"mqvrec\r\n"
 _HEAD = struct.Struct("<8sII")
@@ -39,7 +54,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "action": ("commit", "checkpoint", "ack", "skip", "park", "retry", "expire"),
     "covers": ("below", "one"),
     "settled_by": ("consumer", "client", "server", "observed"),
-    "start_from": ("committed", "reset_beginning", "reset_end", "beginning", "end", "sink"),
+    "start_from": ("committed", "reset_beginning", "reset_end", "beginning", "end", "sink", "kept"),
 }
 
 
@@ -47,7 +62,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 class Call:
     """One method of a recorder: the words in its codes, and the meaning of its integers, in order.
 
-    An integer is `NAME:TYPE`: `int`, `message`, `key` (place in the plan's keys, −1 for null and foreign ones),
+    An integer is `NAME:TYPE`: `int`, `message`, `key` (place in the plan's keys, or `NO_KEY`, or `FOREIGN_KEY`),
     or a token of an earlier call (`send`, `delivery`, `settlement`, `assignment`); `?` behind it allows null.
     """
 
