@@ -15,9 +15,12 @@ from typing import Any
 
 from mqverify.errors import HistoryError
 from mqverify.history.recorder import Messages, RunRows, WorkerRecorder, strictly_increasing
-from mqverify.history.records import CALLS, NULL, WORDS, Record, RecordFile, WorkerHeader, pack
+from mqverify.history.records import CALLS, FOREIGN_KEY, NO_KEY, NULL, WORDS, Record, RecordFile, WorkerHeader, pack
 
-__all__ = ["FileRecorder", "Replayed", "replay"]
+__all__ = ["FOREIGN", "FileRecorder", "Replayed", "replay"]
+
+FOREIGN = "?"
+"""What a key that the plan does not have comes back as: a fixed-size record holds no text. No planned key is called so."""
 
 _KINDS = {call.method: number for number, call in enumerate(CALLS)}
 _CODES = {name: {word: code for code, word in enumerate(words)} for name, words in WORDS.items()}
@@ -114,8 +117,8 @@ class FileRecorder:
         attempt: int = 1,
     ) -> int:
         integers = (
-            _or_null(message), -1 if key is None else self._keys.get(key, -1), _or_null(sequence), _or_null(partition),
-            _or_null(position), source, source_position, _or_null(redelivered), _or_null(delivery), attempt,
+            _or_null(message), NO_KEY if key is None else self._keys.get(key, FOREIGN_KEY), _or_null(sequence),
+            _or_null(partition), _or_null(position), source, source_position, _or_null(redelivered), _or_null(delivery), attempt,
         )  # fmt: skip
         return self._append(_DELIVERED, integers, int(intact), makes="delivery")
 
@@ -266,8 +269,8 @@ class _Replayer:
         if value is not None:
             if bare == "int":
                 return value
-            if bare == "key" and -1 <= value < len(self._keys):
-                return self._keys[value] if value >= 0 else None
+            if bare == "key" and FOREIGN_KEY <= value < len(self._keys):
+                return None if value == NO_KEY else FOREIGN if value == FOREIGN_KEY else self._keys[value]
             if bare in self._counts and 0 <= value < self._counts[bare]:
                 return value
         raise HistoryError(f"{self._path}: record {self.records}, {method}: {name} cannot be {value}")

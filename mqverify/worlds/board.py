@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 
 from mqverify.faults.plan import PlannedFault
-from mqverify.faults.targets import is_everybody
+from mqverify.faults.targets import group_of, is_everybody
 
-__all__ = ["Board", "group_of"]
+__all__ = ["Board"]
 
 _PRODUCER_METRICS = ("sent", "acked")
 _CONSUMER_METRICS = ("delivered", "handled", "settled")
@@ -44,17 +44,6 @@ class _Lock:
     ) -> None:
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._mutex.release()
-
-
-def group_of(planned: PlannedFault, groups: Sequence[str]) -> str | None:
-    """The group in which a fault counts: that of its target; None for the slowest."""
-    if planned.fault.group is not None:
-        return planned.fault.group
-    for target in planned.fault.target:
-        name, slash, _ = target.partition("/")
-        if slash and name in groups:
-            return name
-    return None
 
 
 class Board:
@@ -97,7 +86,8 @@ class Board:
         waiting = [
             fault
             for fault in self._faults
-            if fault.fault.when.metric == metric and group_of(fault, self._groups) in {None, group}
+            if fault.fault.when.metric == metric
+            and (metric in _PRODUCER_METRICS or group_of(fault.fault, self._groups) in {None, group})
         ]
         board, lock = self._map, self.lock
 
@@ -165,7 +155,7 @@ class Board:
     def _is_due(self, planned: PlannedFault) -> bool:
         if not self._is(planned, _WATCHED) or self._is(planned, _FIRED):
             return False
-        return self.count(planned.fault.when.metric, group_of(planned, self._groups)) >= planned.threshold
+        return self.count(planned.fault.when.metric, group_of(planned.fault, self._groups)) >= planned.threshold
 
     def _fire(self, planned: PlannedFault) -> None:
         self._set(planned, _FIRED)

@@ -13,9 +13,10 @@ import pytest
 
 from mqverify.errors import HistoryError
 from mqverify.history import records
-from mqverify.history.files import FileRecorder, replay
+from mqverify.history.files import FOREIGN, FileRecorder, replay
 from mqverify.history.recorder import RunRows, WorkerRecorder
 from mqverify.history.records import CALLS, RECORD_SIZE, WORDS, WorkerHeader, pack
+from mqverify.history.tables import TABLES
 
 KEYS = ["order-0", "order-1", "注文-2"]
 
@@ -106,18 +107,36 @@ def test_both_recorders_have_the_same_methods_and_the_format_knows_each():
     of_rows, of_file = public(WorkerRecorder), public(FileRecorder)
     del of_file["clock"], of_file["close"]
     assert of_file == of_rows
+    assert isinstance(inspect.getattr_static(FileRecorder, "sends_invoked"), property)
+    assert isinstance(inspect.getattr_static(WorkerRecorder, "sends_invoked"), property)
     assert {call.method for call in CALLS} == set(of_rows)
     for call in CALLS:
         names = {*call.words, *(name for name, _ in call.integers)}
         assert names == set(of_rows[call.method].parameters) - {"self"}
 
 
-def test_a_foreign_key_is_kept_as_none(tmp_path):
+def test_a_foreign_key_is_not_taken_for_no_key(tmp_path):
     _, _, path, recorder = both(tmp_path)
-    recorder.delivered(None, "somebody else's", None, 0, 1, 0, 1)
+    recorder.delivered(3, "somebody else's", 1, 0, 1, 0, 1)
+    recorder.delivered(3, None, 1, 0, 2, 0, 2)
     rows = RunRows()
     replay(path, rows, Plan(), KEYS)
-    assert rows.tables["deliveries"][0][4] is None
+    keys = [row[4] for row in rows.tables["deliveries"]]
+    assert keys == [FOREIGN, None]
+    assert FOREIGN not in KEYS
+
+
+def test_every_word_of_a_start_can_be_recorded(tmp_path):
+    """The adapter's and the tables' words, those of the simulated world included."""
+    _, _, path, recorder = both(tmp_path)
+    words = ("committed", "reset_beginning", "reset_end", "beginning", "end", "sink", "kept")
+    for word in words:
+        recorder.start_known(recorder.assigned(0), 5, word)
+    rows = RunRows()
+    replay(path, rows, Plan(), KEYS)
+    assert [row[TABLES["assignments"].column_names[2:].index("start_from")] for row in rows.tables["assignments"]] == [
+        *words
+    ]
 
 
 def test_a_torn_end_at_every_byte_loses_one_record_at_most(tmp_path):
@@ -188,6 +207,7 @@ NULLS = (records.NULL,) * 10
         (pack(0, 0, 0, 0, 1, *NULLS), "message cannot be None"),
         (pack(1, 1, 0, 0, 1, 0, *NULLS[1:]), "token cannot be 0"),
         (pack(2, 1, 0, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, records.NULL, 1), "key cannot be 3"),
+        (pack(2, 1, 0, 0, 1, 0, -3, 0, 0, 0, 0, 0, 0, records.NULL, 1), "key cannot be -3"),
         (pack(2, 7, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, records.NULL, 1), "intact has the unknown code 7"),
         (pack(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), "delivery cannot be 0"),
         (pack(0, 0, 0, 0, -1, 0, 1, *NULLS[2:]), "do not increase"),
@@ -262,13 +282,13 @@ for number in range(10**9):
 @pytest.mark.parametrize("wait", [0, 1, 5])
 def test_a_worker_killed_while_it_appends_loses_no_whole_record(tmp_path, wait):
     path = tmp_path / "worker.records"
-    child = subprocess.Popen([sys.executable, "-c", APPENDING, str(path)], stdout=subprocess.PIPE)
-    for _ in range(wait):
-        child.stdout.readline()
-    said = int(child.stdout.readline())
-    child.send_signal(signal.SIGKILL)
-    rest = child.stdout.read().split()
-    assert child.wait() == -signal.SIGKILL
+    with subprocess.Popen([sys.executable, "-c", APPENDING, str(path)], stdout=subprocess.PIPE) as child:
+        for _ in range(wait):
+            child.stdout.readline()
+        said = int(child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read().split()
+    assert child.returncode == -signal.SIGKILL
     said = int(rest[-1]) if rest else said
     replayed = replay(path, RunRows(), Plan(), ["a"])
     assert replayed.records > said

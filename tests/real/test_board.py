@@ -117,6 +117,31 @@ def test_without_a_group_the_slowest_counts(tmp_path):
     assert fired == [1, 0]
 
 
+@pytest.mark.parametrize("metric", ["sent", "acked"])
+@pytest.mark.parametrize("groups", [("billing",), ("billing", "shipping")])
+@pytest.mark.parametrize("one", [{"group": "billing"}, {"target": ("billing/consumer-1",)}, {}])
+def test_what_producers_did_counts_whatever_the_targets_group(tmp_path, metric, groups, one):
+    """`sent` and `acked` are counts of all; the group of the target says only whom the fault strikes."""
+    board, (planned,) = board_in(tmp_path, fault(metric=metric, at=2, **one), groups=groups)
+    assert not board.watch(planned)
+    fired = []
+    mark = board.marker(metric, None, fired.append)
+    mark(0)
+    assert (fired, board.is_armed(planned)) == ([], False)
+    mark(1)
+    assert (fired, board.is_armed(planned)) == ([0], True)
+
+
+def test_the_group_of_a_target_counts_only_its_own(tmp_path):
+    board, (planned,) = board_in(tmp_path, fault(at=1, group="a"), groups=("a", "b"))
+    board.watch(planned)
+    fired = []
+    board.marker("handled", "b", fired.append)(0)
+    assert fired == []
+    board.marker("handled", "a", fired.append)(0)
+    assert fired == [0]
+
+
 def test_a_count_that_is_reached_already_triggers_at_once(tmp_path):
     board, (planned,) = board_in(tmp_path, fault(metric="sent", at=1))
     mark = board.marker("sent", None, lambda _: pytest.fail("nobody watched"))
