@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from mqverify.errors import UsageError
 from mqverify.faults.targets import is_everybody
 from mqverify.spec.model import Spec
+from mqverify.units import SECOND, format_duration
 from mqverify.worlds.base import Scenario
 
 __all__ = ["select_scenarios", "unsupported_reason"]
 
 _REAL_FAULTS = {"crash", "pause"}
+_LONGEST_REAL_RUN = 3600 * SECOND
 _REAL_SYSTEMS = {"kafka": ("local",)}
 
 
@@ -65,9 +67,23 @@ def unsupported_reason(scenario: Scenario) -> str | None:
     return "; ".join(dict.fromkeys(reasons)) or None
 
 
+def _least_duration(scenario: Scenario) -> int:
+    """Nanoseconds that a run waits at the least for its own rate and its own faults."""
+    workload = scenario.spec.workload
+    sending = 0 if workload.rate is None else round(workload.messages / workload.rate * SECOND)
+    waits = [0]
+    for fault in scenario.spec.faults:
+        times = [span[0] for span in (fault.restart_after, fault.duration, fault.handler) if span is not None]
+        waits.append(max([0, *times]))
+    return max(sending, *waits)
+
+
 def _real_limits(scenario: Scenario) -> list[str]:
     """What a spec asks for that the real world cannot give yet."""
     reasons = []
+    least = _least_duration(scenario)
+    if least > _LONGEST_REAL_RUN:
+        reasons.append(f"it would take {format_duration(least)} on a real broker, where time cannot be made to pass")
     for fault in scenario.spec.faults:
         if fault.kind not in _REAL_FAULTS:
             reasons.append(f"`{fault.kind}` comes to real brokers in a later version")
