@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from mqverify.errors import MqverifyError, SpecError
+from mqverify.errors import MqverifyError, OutputError, SpecError
 from mqverify.report import exits
+from mqverify.report.standard import output_error, told_as_output_error
 
 __all__ = ["main"]
 
@@ -22,12 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     try:
         code = _invoke(arguments)
-        sys.stdout.flush()
+        with told_as_output_error():
+            sys.stdout.flush()
         return code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort: what is not ours is our bug
+    except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - the last resort: what is not ours is our bug
+        error = _named(caught)
         code = exits.code_of(error)
         if code == exits.CLOSED_PIPE:
             _silence_stdout()
+        elif isinstance(error, OutputError):
+            _silence_stdout()
+            _tell(str(error))
         elif code == exits.OUR_BUG:
             _tell_bug(error, arguments)
         elif isinstance(error, SpecError):
@@ -47,6 +53,15 @@ def _invoke(arguments: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else exits.AS_EXPECTED
     return exits.AS_EXPECTED
+
+
+def _named(error: BaseException) -> BaseException:
+    """The error as one of ours, if it is typer that could not print a help text or an answer."""
+    import traceback
+
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return error
+    return output_error(error) if traceback.extract_tb(error.__traceback__)[-1].name == "echo" else error
 
 
 def _silence_stdout() -> None:

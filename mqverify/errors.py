@@ -6,6 +6,7 @@ MqverifyError                 base: catch this one, and `str(error)` tells the u
 ├── BackendError              a backend cannot be had or broke off
 │   ├── BackendUnavailable    it cannot be started or reached (exit 3: nothing is decided)
 │   └── BackendLost           it was there and went away in mid-run (exit 3)
+├── OutputError                standard output cannot be written: its disk is full (exit 4)
 ├── HistoryError              a history that cannot be read: not ours, torn, of another format version
 └── InternalError             a promise of mqverify's own code is broken: our bug (exit 4)
 
@@ -27,6 +28,7 @@ __all__ = [
     "HistoryError",
     "InternalError",
     "MqverifyError",
+    "OutputError",
     "SpecError",
     "UsageError",
 ]
@@ -59,6 +61,10 @@ class BackendUnavailable(BackendError):
 
 class BackendLost(BackendError):
     """A backend went away in the middle of a run; what was recorded until then is kept."""
+
+
+class OutputError(MqverifyError):
+    """Standard output cannot be written, and not because its reader has gone: what was to be told is not told."""
 
 
 class HistoryError(MqverifyError):

@@ -1,6 +1,6 @@
 """Exit codes: what a command line or a CI job learns of a check. They never change their meaning."""
 
-from mqverify.errors import BackendError, InternalError, MqverifyError
+from mqverify.errors import BackendError, InternalError, MqverifyError, OutputError
 
 __all__ = [
     "AS_EXPECTED",
@@ -33,7 +33,7 @@ def code_of(error: BaseException) -> int:
             return CLOSED_PIPE
         case BackendError():
             return UNDECIDED
-        case InternalError():
+        case InternalError() | OutputError():
             return OUR_BUG
         case MqverifyError():
             return USAGE

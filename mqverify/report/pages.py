@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mqverify.errors import UsageError
@@ -12,6 +13,7 @@ from mqverify.report.text import count
 from mqverify.spec.codes import CODES, Code
 from mqverify.spec.issues import did_you_mean
 from mqverify.spec.registry import FaultKind, Registry, Setting, System, settings_of
+from mqverify.spec.vocabulary import SpecWord, spec_words, words_called
 from mqverify.units import format_duration, format_size
 
 __all__ = ["listing", "page_of"]
@@ -20,7 +22,7 @@ _WIDTH = 100
 
 
 def page_of(word: str, registry: Registry) -> str:
-    """The page of a code, a guarantee, a fault, a system or a setting. Raises UsageError for anything else."""
+    """The page of a code, a guarantee, a fault, a system, a setting or a word. Raises UsageError for anything else."""
     if guarantee := find(word):
         return explain_guarantee(guarantee)
     for planned in PLANNED.values():
@@ -30,9 +32,14 @@ def page_of(word: str, registry: Registry) -> str:
         return _code_page(code)
     if kind := registry.fault_kinds.get(word):
         return _fault_page(kind)
+    faults, _, name = word.partition(".")
+    if faults == "faults" and (kind := registry.fault_kinds.get(name)):
+        return _fault_page(kind)
     system, _, setting = word.partition(".")
     if system in registry.systems:
         return _system_page(registry.systems[system], setting)
+    if found := words_called(word, registry):
+        return _word_pages(found)
     close = did_you_mean(word, _words(registry))
     hint = f"did you mean {close}?" if close else "`mqverify list` shows what there is"
     raise UsageError(f"nothing is called {word!r}; {hint}")
@@ -80,6 +87,25 @@ def _fault_page(kind: FaultKind) -> str:
     return _page(kind.name, fields)
 
 
+def _word_pages(words: Sequence[SpecWord]) -> str:
+    """A word by its meanings, each with the places where it means that."""
+    places: dict[SpecWord, list[str]] = {}
+    for word in words:
+        alike = replace(word, path=(word.name,))
+        places.setdefault(alike, []).append(".".join(word.path))
+    pages = []
+    for word, where in places.items():
+        fields = {
+            "means": word.about,
+            "stands in": "" if len(where) == 1 else ", ".join(where),
+            "values": word.values,
+            "keys": ", ".join(word.keys),
+            "default": word.default or ("none, it is required" if word.required else ""),
+        }
+        pages.append(_page(where[0] if len(where) == 1 else word.name, fields))
+    return "\n".join(pages)
+
+
 def _code_page(code: Code) -> str:
     examples = [
         f"{heading}\n\n{textwrap.indent(text, '    ')}\n"
@@ -109,11 +135,20 @@ def _system_page(system: System, name: str) -> str:
         "default": _default(system, own, setting),
         "native": setting.native or "",
         "of": ", ".join(setting.part),
-        "words": ", ".join([*setting.words, *setting.also, *filter(None, [setting.none])]),
+        "words": ", ".join([*_spellings(setting), *setting.also, *filter(None, [setting.none])]),
+        "missing": ", ".join(setting.later) and f"{', '.join(setting.later)}: with a later version of mqverify",
         "breaks": setting.breaks,
         "source": setting.source,
     }
     return _page(f"{system.name}.{own}", fields)
+
+
+def _spellings(setting: Setting) -> list[str]:
+    """The words of a spec, each once: native spellings, which mean the same, come after them and are left out."""
+    shown: dict[Any, str] = {}
+    for word, native in setting.words.items():
+        shown.setdefault(native, word)
+    return list(shown.values())
 
 
 def _default(system: System, name: str, setting: Setting) -> str:
@@ -145,4 +180,6 @@ def _page(title: str, fields: dict[str, str]) -> str:
 
 def _words(registry: Registry) -> list[str]:
     settings = [f"{system.name}.{name}" for system in registry.systems.values() for name in settings_of(system.model)]
-    return [*catalogue(), *PLANNED, *registry.fault_kinds, *registry.systems, *settings, *CODES]
+    words = [name for word in spec_words(registry) for name in (word.name, ".".join(word.path))]
+    faults = [name for kind in registry.fault_kinds for name in (kind, f"faults.{kind}")]
+    return [*catalogue(), *PLANNED, *faults, *registry.systems, *words, *settings, *CODES]

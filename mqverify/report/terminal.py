@@ -1,6 +1,7 @@
 """The report for people: a table of verdicts, a witness for each that is not as expected, and one line that sums up."""
 
 import re
+from dataclasses import replace
 from itertools import groupby
 from typing import TextIO
 
@@ -10,7 +11,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mqverify.events import CheckFinished, CheckStarted, Event, Result, RunFinished, RunSummary, ScenarioFinished
+from mqverify.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    Result,
+    RunFinished,
+    RunSummary,
+    ScenarioFinished,
+    Witness,
+)
 from mqverify.report import exits
 from mqverify.report.console import console_for
 from mqverify.report.standard import Verbosity
@@ -63,10 +73,8 @@ class TerminalReport:
         results = [result for scenario in scenarios for result in scenario.results]
         if self._verbosity != "quiet":
             self._print_specs(scenarios, results)
-        for result in results:
-            if is_failure(result) or (self._verbosity == "verbose" and result.verdict == "violated"):
-                print_witness(self._console, result, unicode=self._unicode)
-                self._console.print()
+        for scenario in scenarios:
+            self._print_witnesses(scenario)
         if end.interrupted:
             what = "interrupted" if end.exit_code == exits.INTERRUPTED else "broken off"
             judged = f"{len(scenarios):,} of {count(self._planned, 'scenario')} judged"
@@ -74,8 +82,20 @@ class TerminalReport:
         bad = end.summary.not_as_expected or end.summary.inconclusive or end.interrupted
         self._console.print(Text(summary_line(end, results), style="bold" if bad else "bold green"))
 
+    def _print_witnesses(self, scenario: ScenarioFinished) -> None:
+        """A block of each result that needs one. What showed one guarantee broken may show another: it is told once."""
+        told: dict[Witness, Result] = {}
+        for result in scenario.results:
+            if is_failure(result) or (self._verbosity == "verbose" and result.verdict == "violated"):
+                same = told.setdefault(result.witness, result) if result.witness else result
+                print_witness(
+                    self._console, result, unicode=self._unicode, same_as=same if same is not result else None
+                )
+                self._console.print()
+
     def _print_specs(self, scenarios: list[ScenarioFinished], results: list[Result]) -> None:
-        widths = _widths(results, self._unicode)
+        scenarios = [replace(scenario, results=_folded(scenario.results)) for scenario in scenarios]
+        widths = _widths([result for one in scenarios for result in one.results], self._unicode)
         wide = sum(widths) + 2 * len(widths) + _NOTE_AT_LEAST <= self._console.width
         for (spec, file), group in groupby(scenarios, key=lambda scenario: (scenario.spec, scenario.file)):
             members = list(group)
@@ -135,6 +155,22 @@ class TerminalReport:
             self._console.print(line, soft_wrap=True)
         for run in sorted(self._runs.get(scenario.scenario, ()), key=lambda run: run.run):
             self._console.print(_indented(Text(_run_line(scenario.backend, run), style="dim")))
+
+
+def _folded(results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """One row for all guarantees of a spec that a backend does not support as a whole: they differ in nothing else."""
+    if len(results) < 2 or {result.verdict for result in results} != {"unsupported"}:
+        return results
+    if len({result.reason for result in results}) > 1:
+        return results
+    alike: dict[tuple[object, ...], list[Result]] = {}
+    for result in results:
+        alike.setdefault((result.expected, result.as_expected, result.expected_why), []).append(result)
+    which = "all " if len(alike) == 1 else ""
+    return tuple(
+        replace(same[0], guarantee=f"{which}{len(same)} guarantees") if len(same) > 1 else same[0]
+        for same in alike.values()
+    )
 
 
 def _trimmed(text: str) -> str:

@@ -1,5 +1,6 @@
 """A result that somebody must understand: what was expected, what happened to which messages, how to see it again."""
 
+from rich.cells import cell_len
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -11,14 +12,19 @@ from mqverify.report.words import mark_of, style_of
 
 __all__ = ["print_witness"]
 
-_ROOMY = 80
-"""From this many columns on, message and key have a column each."""
-_SHORT = 14
-"""What is no longer than this is not broken, so that the words of an event are."""
+_FULL = ("time", "actor", "event", "message", "key#sequence", "partition@position")
+_SHORT = ("time", "actor", "event", "message\nkey#seq.", "partition\n@position")
+_ROOMY = 12
+"""Columns that an event longer than that must find in a table."""
+_LONGEST_WORD = 30
+"""Longer words are names, which may be broken."""
 
 
-def print_witness(console: Console, result: Result, *, unicode: bool) -> None:
-    """The block of one result: a heading, its sentence and timeline if there is a witness, else its reason."""
+def print_witness(console: Console, result: Result, *, unicode: bool, same_as: Result | None = None) -> None:
+    """The block of one result: a heading, its sentence and timeline if there is a witness, else its reason.
+
+    `same_as` has the same witness and was printed before: it is not told again.
+    """
     heading = Text.assemble(
         (
             f"{mark_of(result, unicode=unicode)} {plain(result.guarantee)} ({plain(result.code)})",
@@ -28,12 +34,16 @@ def print_witness(console: Console, result: Result, *, unicode: bool) -> None:
     )
     console.print(heading)
     console.print(_indented(_facts(result)))
-    if result.witness:
+    if same_as:
+        console.print()
+        console.print(_indented(Text(f"the same witness as of {plain(same_as.guarantee)} ({same_as.code}) above")))
+        console.print()
+    elif result.witness:
         console.print()
         console.print(_indented(Text(plain(result.witness.sentence), style="bold")))
         if result.witness.events:
             console.print()
-            console.print(_indented(_timeline(result.witness.events, console.width)))
+            console.print(_indented(_timeline(result.witness.events, console.width - 2)))
         console.print()
     for line in _closing(result):
         console.print(_indented(Text(line)))
@@ -67,22 +77,49 @@ def _closing(result: Result) -> list[str]:
     return lines
 
 
-def _timeline(events: tuple[WitnessEvent, ...], width: int) -> Table:
+def _timeline(events: tuple[WitnessEvent, ...], width: int) -> RenderableType:
+    """A table, with shorter headings and fewer columns where whole words need that, else two lines an event."""
     longest = max(event.at_ns for event in events)
     rows = [_row(event, longest) for event in events]
-    headings: tuple[str, ...] = ("time", "actor", "event", "message", "key#sequence", "partition@position")
-    if width < _ROOMY:
-        headings = ("time", "actor", "event", "message\nkey#seq.", "partition\n@position")
-        rows = [(*row[:3], f"{row[3]} {row[4]}".strip(), row[5]) for row in rows]
-    table = Table(box=None, pad_edge=False, padding=(0, 1 if width < _ROOMY else 2, 0, 0), header_style="none")
-    for index, heading in enumerate(headings):
-        if any(row[index] for row in rows):
-            short = max(len(row[index]) for row in rows) <= _SHORT
-            justify: JustifyMethod = "right" if heading in ("time", "message") else "left"
-            table.add_column(Text(heading, style="dim"), justify=justify, no_wrap=short and index != 2, overflow="fold")
+    full = _table(_FULL, rows, 2, width)
+    if full is not None:
+        return full
+    short = [(*row[:3], f"{row[3]} {row[4]}".strip(), row[5]) for row in rows]
+    return _table(_SHORT, short, 1, width) or _stacked(rows)
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]], gap: int, width: int) -> Table | None:
+    """The rows in columns, without those that are empty; None if that leaves the words of events too little room."""
+    shown = [index for index in range(len(headings)) if any(row[index] for row in rows)]
+    room = width
+    for index in shown:
+        if headings[index] != "event":
+            room -= gap + max(map(cell_len, [*headings[index].splitlines(), *(row[index] for row in rows)]))
+    if room < _room_for([row[2] for row in rows]):
+        return None
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="none")
+    for index in shown:
+        justify: JustifyMethod = "right" if headings[index] in ("time", "message") else "left"
+        heading = Text(headings[index], style="dim")
+        table.add_column(heading, justify=justify, no_wrap=headings[index] != "event", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(row[index]) for index in range(len(headings)) if any(other[index] for other in rows)))
+        table.add_row(*(Text(row[index]) for index in shown))
     return table
+
+
+def _room_for(events: list[str]) -> int:
+    """Columns in which no word is broken, and that hold more than a word or two."""
+    words = max(cell_len(word) for event in events for word in [*event.split(), ""])
+    return max(min(words, _LONGEST_WORD), min(_ROOMY, max(map(cell_len, events))))
+
+
+def _stacked(rows: list[tuple[str, ...]]) -> RenderableType:
+    """Two lines an event: when, who and of what; and what happened."""
+    lines: list[RenderableType] = []
+    for time, actor, event, message, key, place in rows:
+        about = "  ".join(part for part in (time, actor, message and f"message {message}", key, place) if part)
+        lines += [Text(about, style="dim"), Padding(Text(event), (0, 0, 0, 2))]
+    return Group(*lines)
 
 
 def _row(event: WitnessEvent, longest_ns: int) -> tuple[str, ...]:

@@ -18,9 +18,14 @@ from mqverify.spec.registry import Registry, Setting, System, settings_of
 from mqverify.spec.shapes import INVALID, NAME_PATTERN, Choice, Flag, JsonSchema, Name, Number, Shape, Whole
 from mqverify.spec.texts import quoted
 
-__all__ = ["SettingShape", "backends_schema", "read_backends", "section_schema", "show_value"]
+__all__ = ["OWN_WORDS", "SettingShape", "backends_schema", "read_backends", "section_schema", "show_value"]
 
-_OWN_KEYS: Final = ("system", "expect")
+OWN_WORDS: Final = {
+    "system": "what this backend is, where the label does not say it",
+    "expect": "what is expected of this backend, over the spec's expectations",
+}
+"""The keys of a backend that are no settings."""
+
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,24})")
 _UNIT_NAMES: Final = {
     units.MILLISECOND: "milliseconds",
@@ -271,7 +276,7 @@ def _given(node: Mapping, system: System, issues: Issues) -> _Given:
     given = _Given()
     for entry in node.entries:
         key = entry.key.text
-        if key in _OWN_KEYS:
+        if key in OWN_WORDS:
             continue
         name = key if key in settings else natives.get(key)
         if name is None:
@@ -309,7 +314,7 @@ def _unknown_setting(
     elif dotted in natives:
         advice = f"write '{natives[dotted]}: …' with a unit, or the native '{dotted}: …'"
     else:
-        meant = did_you_mean(text, [*settings, *_OWN_KEYS, *natives])
+        meant = did_you_mean(text, [*settings, *OWN_WORDS, *natives])
         advice = f"did you mean '{meant}'?" if meant else f"'mqverify explain {system.name}' lists its settings"
     issues.error("MQ302", f"unknown setting {quoted(text)} of {system.title}", key, advice)
 
@@ -358,9 +363,9 @@ def backends_schema(registry: Registry) -> JsonSchema:
 def section_schema(system: System) -> JsonSchema:
     """The settings of one system in both spellings; expectations are another definition."""
     properties: dict[str, Any] = {
-        "system": {"const": system.name, "description": "what this backend is, where the label does not say it"},
+        "system": {"const": system.name, "description": OWN_WORDS["system"]},
         "expect": {
-            "description": "what is expected of this backend, over the spec's expectations",
+            "description": OWN_WORDS["expect"],
             "$ref": "#/$defs/expectations",
         },
     }

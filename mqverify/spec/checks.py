@@ -91,17 +91,18 @@ def _lacks(settle: Settle, point: str) -> bool:
 
 
 def _check_moment(line: FaultLine, workload: Workload, issues: Issues) -> None:
-    """A fault that can never fire is not a mistake: its runs are inconclusive. A warning says so beforehand."""
+    """A fault that waits for more messages than there are is a mistake; one that may not fire is a warning."""
     when = line.fault.when
     if when.metric in _COUNTS and not when.share and when.high > workload.messages:
         never = when.low > workload.messages
-        issues.warn(
-            "MQ401",
+        message = (
             f"this fault {'never happens' if never else 'may not happen'}: it waits for "
-            f"{int(when.low if never else when.high)} messages {when.metric}, and the workload has {workload.messages}",
-            line.places["when"],
-            "write a share, such as 50%",
+            f"{int(when.low if never else when.high)} messages {when.metric}, and the workload has {workload.messages}"
         )
+        if never:
+            issues.error("MQ215", message, line.places["when"], "write a share, such as 50%")
+        else:
+            issues.warn("MQ401", message, line.places["when"], "write a share, such as 50%")
     late = any(group.joins == "drained" for group in workload.groups.values())
     if when.metric == "drained" and line.fault.point is not None and not late:
         issues.warn(

@@ -243,6 +243,14 @@ _WORDS: Final = (
         "when: {handled: 20%..60%}",
     ),
     _code(
+        "MQ215",
+        "a fault that never happens",
+        """Counts are of distinct messages, so a fault that waits for more of them than the workload has would leave
+        every run undecided. A share of the messages stays right when their number changes.""",
+        "messages: 500 … when: {handled: 9000}",
+        "messages: 500 … when: {handled: 50%}",
+    ),
+    _code(
         "MQ216",
         "no more partitions than before",
         "'add_partitions' says the new total. Kafka cannot take partitions away.",
@@ -329,9 +337,10 @@ _ADVICE: Final = (
         "MQ401",
         "a fault that may never happen (warning)",
         """A fault that takes effect in no run makes the verdicts inconclusive: the promise was not put to the
-        test. This one waits for more than the workload has, or for a point that nobody reaches any more.""",
-        "messages: 500 … when: {handled: 9000}",
-        "messages: 500 … when: {handled: 50%}",
+        test. The range that this one draws from ends beyond the workload's messages, or it waits for a point that
+        nobody reaches any more.""",
+        "messages: 500 … when: {handled: 100..9000}",
+        "messages: 500 … when: {handled: 20%..100%}",
     ),
     _code(
         "MQ402",

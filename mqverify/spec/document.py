@@ -11,12 +11,12 @@ from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.model import BackendSection, Expectation, Spec, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node, Sequence, describe
 from mqverify.spec.registry import Registry
-from mqverify.spec.shapes import JsonSchema, Line, Text, Whole
+from mqverify.spec.shapes import JsonSchema, Line, Shape, Text, Whole
 from mqverify.spec.supported import unsupported_words
 from mqverify.spec.targets import Crew
 from mqverify.spec.workload_words import WORKLOAD, read_workload
 
-__all__ = ["TOP", "document_schema", "read_document"]
+__all__ = ["REQUIRED", "TOP", "TOP_SHAPES", "document_schema", "read_document"]
 
 _NAME: Final = Line("the spec's name", 200)
 _ABOUT: Final = Text()
@@ -29,7 +29,7 @@ TOP: Final = {
     "about": "what it is about, in words that an architect understands",
     "decision": "the decision record it belongs to: cited in reports, never opened",
     "tags": "tags to select specs by",
-    "runs": "how many runs: 25 simulated, one on a real broker by default",
+    "runs": "how many runs. Default: 25 simulated, one on a real broker",
     "workload": "who sends what, and who handles it how",
     "backends": "what it runs on: a label and its settings",
     "faults": "what goes wrong, and when",
@@ -37,7 +37,17 @@ TOP: Final = {
 }
 """The keys at the top of a spec, in the order in which people write them."""
 
-_REQUIRED: Final = ("spec", "workload", "backends", "expect")
+TOP_SHAPES: Final[dict[str, Shape]] = {
+    "spec": _NAME,
+    "about": _ABOUT,
+    "decision": _DECISION,
+    "tags": _TAGS,
+    "runs": _RUNS,
+    "workload": WORKLOAD,
+}
+"""The shapes of those of them that do not depend on what there is to name."""
+
+REQUIRED: Final = ("spec", "workload", "backends", "expect")
 
 
 def read_document(root: Mapping, file: str, text: str, registry: Registry, issues: Issues) -> Spec | None:
@@ -51,14 +61,8 @@ def read_document(root: Mapping, file: str, text: str, registry: Registry, issue
     _require(root, entries, issues)
     plain = {
         name: shape.read(entries[name].value, issues)
-        for name, shape in (
-            ("spec", _NAME),
-            ("about", _ABOUT),
-            ("decision", _DECISION),
-            ("tags", _TAGS),
-            ("runs", _RUNS),
-        )
-        if name in entries
+        for name, shape in TOP_SHAPES.items()
+        if name in entries and name != "workload"
     }
     workload, crew = read_workload(entries["workload"].value, issues) if "workload" in entries else (None, None)
     lines = _faults(entries.get("faults"), crew, registry, issues)
@@ -106,7 +110,7 @@ def _spec(
 
 def _require(root: Mapping, entries: dict[str, Entry], issues: Issues) -> None:
     strange = [entry.key.text for entry in root.entries if entry.key.text not in TOP]
-    for name in _REQUIRED:
+    for name in REQUIRED:
         if name in entries or any(did_you_mean(key, TOP) == name for key in strange[:50]):
             continue
         if name == "expect" and "backends" in entries and _some_backend_expects(entries["backends"].value):
@@ -137,12 +141,7 @@ def _faults(entry: Entry | None, crew: Crew | None, registry: Registry, issues: 
 def document_schema(registry: Registry) -> JsonSchema:
     """The schema of a whole spec."""
     shapes: dict[str, JsonSchema] = {
-        "spec": _NAME.schema(),
-        "about": _ABOUT.schema(),
-        "decision": _DECISION.schema(),
-        "tags": _TAGS.schema(),
-        "runs": _RUNS.schema(),
-        "workload": WORKLOAD.schema(),
+        **{name: shape.schema() for name, shape in TOP_SHAPES.items()},
         "backends": backends_schema(registry),
         "faults": {"type": "array", "items": fault_schema(registry.fault_kinds), "maxItems": 1_000},
         "expect": {"$ref": "#/$defs/expectations"},

@@ -15,6 +15,7 @@ __all__ = ["expectations_schema", "read_expectations"]
 
 _WHY: Final = Line("the reason")
 _VERDICTS: Final = ("held", "violated", "unsupported")
+_YES_AND_NO: Final = dict.fromkeys(("y", "yes", "on", "true"), True) | dict.fromkeys(("n", "no", "off", "false"), False)
 
 
 def _shape(parameter: Parameter) -> Shape:
@@ -71,12 +72,13 @@ def _unknown(key: Scalar, guarantees: Names[str, Guarantee], issues: Issues) -> 
 
 def _expectation(node: Node, guarantee: Guarantee, key: Scalar, issues: Issues) -> Expectation | None:
     if node.bad:
+        _advise_on_booleans(node, guarantee, issues)
         return None
     verdict: str = "held"
     why: str | None = None
     parameters: dict[str, str] = {}
     if isinstance(node, Scalar) and not node.null:
-        if not _bare(node, issues):
+        if not _bare(node, guarantee, issues):
             return None
     elif isinstance(node, Mapping):
         read = _mapping(node, guarantee, issues)
@@ -92,15 +94,32 @@ def _expectation(node: Node, guarantee: Guarantee, key: Scalar, issues: Issues) 
             names = " and ".join(f"'{name}'" for name in missing)
             issues.error("MQ222", f"'{guarantee.name}' needs {names}", key, _how(guarantee))
             return None
+        if guarantee.wants_parameter and not parameters:
+            names = ", ".join(f"'{each.name}'" for each in guarantee.parameters)
+            issues.error("MQ222", f"'{guarantee.name}' needs one of {names}", key, _how(guarantee))
+            return None
     return Expectation.model_validate({"verdict": verdict, "why": why, "parameters": parameters, "line": key.mark.line})
 
 
-def _bare(node: Scalar, issues: Issues) -> bool:
+def _advise_on_booleans(node: Node, guarantee: Guarantee, issues: Issues) -> None:
+    """Who writes `yes` or `no` means a verdict, which the reader of the YAML could not know."""
+    if isinstance(node, Scalar) and node.text.lower() in _YES_AND_NO:
+        issues.advise(node, _instead_of(node.text, guarantee))
+
+
+def _instead_of(text: str, guarantee: Guarantee) -> str:
+    if _YES_AND_NO[text.lower()]:
+        return _how(guarantee)
+    return f"write {guarantee.name}: {{violated: why that is accepted}}, or leave it out"
+
+
+def _bare(node: Scalar, guarantee: Guarantee, issues: Issues) -> bool:
     """Whether it is `held`: the other verdicts need their reason."""
     if node.text in {"violated", "unsupported"}:
         issues.error("MQ223", f"'{node.text}' without a reason", node, f"write {{{node.text}: why that is accepted}}")
         return False
-    return Choice(_VERDICTS, "verdict").read(node, issues) is not INVALID
+    instead = {word: _instead_of(word, guarantee) for word in _YES_AND_NO}
+    return Choice(_VERDICTS, "verdict", instead).read(node, issues) is not INVALID
 
 
 def _mapping(node: Mapping, guarantee: Guarantee, issues: Issues) -> tuple[str, str | None, dict[str, str]] | None:
@@ -148,8 +167,10 @@ def _unknown_parameter(entry: Entry, guarantee: Guarantee, known: Names[str, Any
 
 def _how(guarantee: Guarantee) -> str:
     """How an expectation of this guarantee is written."""
-    samples = {"duration": "5s", "share": "20%", "flag": "true", "bool": "true", "text": "…"}
+    samples = {"duration": "5s", "share": "20%", "flag": "true", "bool": "true", "text": "…", "count": "6"}
     required = [each for each in guarantee.parameters if each.required]
+    if guarantee.wants_parameter:
+        required = required or list(guarantee.parameters[:1])
     if required:
         inside = ", ".join(f"{each.name}: {samples.get(each.kind, '1')}" for each in required)
         return f"write {guarantee.name}: {{{inside}}}"
@@ -173,7 +194,10 @@ def expectations_schema(guarantees: Names[str, Guarantee]) -> JsonSchema:
         required = [parameter.name for parameter in guarantee.parameters if parameter.required]
         if required:
             mapping["anyOf"] = [{"required": required}, {"required": ["unsupported"]}]
+        elif guarantee.wants_parameter:
+            enough = [*(parameter.name for parameter in guarantee.parameters), "unsupported"]
+            mapping["anyOf"] = [{"required": [name]} for name in enough]
         about = getattr(guarantee, "promise", None) or getattr(guarantee, "title", None) or guarantee.name
-        shapes = [mapping] if required else [{"const": "held"}, mapping]
+        shapes = [mapping] if required or guarantee.wants_parameter else [{"const": "held"}, mapping]
         properties[guarantee.name] = {"description": f"{guarantee.code}: {about}", "anyOf": shapes}
     return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -15,7 +15,7 @@ from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Name, Shape,
 from mqverify.spec.targets import Crew, Target, TargetShape, place_target
 from mqverify.spec.texts import quoted
 
-__all__ = ["POINTS", "FaultLine", "fault_schema", "read_fault"]
+__all__ = ["POINTS", "FaultLine", "Moment", "fault_schema", "fault_words", "read_fault"]
 
 POINTS: Final = ("before_handle", "in_handler", "before_settle", "in_settle", "after_settle")
 _COUNTED: Final = {
@@ -28,13 +28,16 @@ _COUNTED: Final = {
 
 
 @dataclass(frozen=True)
-class _Moment:
+class Moment:
     """`when:`: `drained`, or one of the counts or `time` in a mapping. Reads to a `When`."""
 
-    def _metrics(self) -> dict[str, Word]:
+    what: str = "drained, or one of {handled: 20%}, {handled: 100..200}, {time: 10s} and so on"
+
+    def record(self) -> Record:
+        """The mapping that it may be."""
         words = {name: Word(CountOrShare(), about) for name, about in _COUNTED.items()}
         words["time"] = Word(DURATION_RANGE, "time since the run's start")
-        return words
+        return Record(words, "a moment")
 
     def read(self, node: Node, issues: Issues) -> Any:
         if isinstance(node, Scalar) and not node.null:
@@ -49,7 +52,7 @@ class _Moment:
         if not isinstance(node, Mapping):
             issues.error("MQ202", f"expected a moment, found {describe(node)}", node, "write when: {handled: 20%}")
             return INVALID
-        values = Record(self._metrics(), "a moment").read(node, issues)
+        values = self.record().read(node, issues)
         if values is INVALID or any(value is INVALID for value in values.values()):
             return INVALID
         if len(values) != 1 or len(node.entries) != 1:
@@ -63,7 +66,7 @@ class _Moment:
         return When.model_validate({"metric": metric, "low": low, "high": high, "share": share})
 
     def schema(self) -> JsonSchema:
-        mapping = Record(self._metrics()).schema() | {"minProperties": 1, "maxProperties": 1}
+        mapping = self.record().schema() | {"minProperties": 1, "maxProperties": 1}
         return {"anyOf": [{"const": "drained"}, mapping]}
 
 
@@ -128,21 +131,23 @@ def _subject(kind: FaultKind) -> Shape:
     return shapes[kind.subject]()
 
 
-def _words(kind: FaultKind) -> dict[str, Word]:
+def fault_words(kind: FaultKind) -> dict[str, Word]:
     """The keys of a line of this kind."""
     takes = {
         "point": Word(Choice(POINTS, "point"), "where in the consumer's loop it strikes"),
-        "restart_after": Word(Never(), "how long until the process is back; 'never' keeps it dead. Default: at once"),
+        "restart_after": Word(
+            Never(), "how long until the process is back; 'never' keeps it dead. Default: 0s, at once"
+        ),
         "for": Word(DURATION_RANGE, "how long it lasts"),
         "group": Word(Name("a group's name"), "the group whose consumers are meant, where there are several"),
         "handler": Word(DURATION_RANGE, "how long a handling takes"),
         "by": Word(DURATION_RANGE, "how much later everything arrives"),
-        "one_way": Word(Flag(), "only what the first sends to the second is stopped"),
+        "one_way": Word(Flag(), "only what the first sends to the second is stopped. Default: false"),
         "of": Word(TargetShape(("producer", "consumer"), kind.name), "whose request loses its reply"),
     }
     words = {kind.name: Word(_subject(kind), kind.about, required=True)}
     words |= {name: takes[name] for name in kind.takes}
-    words["when"] = Word(_Moment(), "what it waits for. Default: at once")
+    words["when"] = Word(Moment(), "what it waits for. Default: at once")
     words["times"] = Word(Whole(1, 1_000), "how often it happens. Default: once")
     return words
 
@@ -170,7 +175,7 @@ def read_fault(node: Node, kinds: Names[str, FaultKind], crew: Crew | None, issu
     kind = _kind_of(node, kinds, issues)
     if kind is None:
         return None
-    words = _words(kind)
+    words = fault_words(kind)
     for entry in node.entries:
         if entry.key.text not in words:
             _unknown_option(entry.key, kind, words, kinds, issues)
@@ -242,7 +247,7 @@ def _complete(kind: FaultKind, values: dict[str, Any], node: Mapping, issues: Is
             return False
     for name in kind.needs:
         if name not in values:
-            issues.error("MQ201", f"missing key '{name}' in '{kind.name}'", node.mark, _words(kind)[name].about)
+            issues.error("MQ201", f"missing key '{name}' in '{kind.name}'", node.mark, fault_words(kind)[name].about)
             return False
     return True
 
@@ -307,7 +312,7 @@ def fault_schema(kinds: Names[str, FaultKind]) -> JsonSchema:
     """One alternative a kind."""
     alternatives: list[JsonSchema] = []
     for kind in kinds.values():
-        words = _words(kind)
+        words = fault_words(kind)
         made = Record(words).schema() | {"description": kind.about}
         needs = [name for name in kind.needs if not (kind.subject == "slow" and name == "handler")]
         made["required"] = [kind.name, *needs]

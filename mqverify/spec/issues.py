@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mqverify.spec.diagnostics import Diagnostic
 from mqverify.spec.nodes import Mark, Node
@@ -59,6 +60,13 @@ class Issues:
     def warn(self, code: str, message: str, at: Node | Mark, help: str | None = None) -> None:  # noqa: A002
         if len(self.warnings) < MOST:
             self.warnings.append(self._diagnostic(code, message, at, help, "warning"))
+
+    def advise(self, at: Node, help: str) -> None:  # noqa: A002
+        """Say better what to do about a mistake that was reported at this node by one who did not know its context."""
+        place = (at.mark.line, at.mark.column)
+        for index, found in enumerate(self.errors):
+            if (found.line, found.column) == place:
+                self.errors[index] = replace(found, help=visible(help))
 
     def _diagnostic(self, code: str, message: str, at: Node | Mark, text: str | None, severity: str) -> Diagnostic:
         mark = at if isinstance(at, Mark) else at.mark

@@ -53,9 +53,18 @@ def load(paths: Iterable[str | os.PathLike[str]], registry: Registry) -> Loaded:
     if errors:
         raise SpecError(errors)
     if not specs:
-        skipped = f" ({len(warnings)} YAML files without a 'spec:' key were skipped)" if warnings else ""
-        raise UsageError(f"no specs in {', '.join(given) or 'nothing'}{skipped}")
+        raise UsageError(f"no specs in {', '.join(given) or 'nothing'}{_why_none(given, warnings)}")
     return Loaded(tuple(specs), tuple(warnings))
+
+
+def _why_none(given: list[str], skipped: list[Diagnostic]) -> str:
+    """What became of the files instead; of a file that was named, what is wrong with it."""
+    if len(skipped) == 1 and skipped[0].file in given:
+        return f": {skipped[0].message.removeprefix('skipped: ')}"
+    if not skipped:
+        return ""
+    files = "1 YAML file" if len(skipped) == 1 else f"{len(skipped)} YAML files"
+    return f" ({files} without a 'spec:' key {'was' if len(skipped) == 1 else 'were'} skipped)"
 
 
 def load_text(text: str, file: str, registry: Registry) -> Spec:
@@ -83,13 +92,19 @@ def _read(text: str, file: str, registry: Registry, issues: Issues) -> Spec | No
         issues.errors.clear()
         issues.warn(
             "MQ014",
-            "skipped: a YAML file without a 'spec:' key",
+            f"skipped: {_what_it_is(text, root)}",
             Mark(root.mark.line, root.mark.column) if root else _START,
             "a spec begins with 'spec: its name'",
         )
         return None
     assert isinstance(root, Mapping)
     return read_document(root, file, text, registry, issues)
+
+
+def _what_it_is(text: str, root: Node | None) -> str:
+    if not text.strip():
+        return "the file is empty"
+    return "a YAML file without a 'spec:' key" if root is not None else "nothing is in the file but comments"
 
 
 def _is_spec(root: Node | None) -> bool:

@@ -90,13 +90,13 @@ def _count(text: str) -> int:
 class EveryTimeOrCount:
     """`every: 5s` or `every: 100`. Reads to (time, count), one of them None."""
 
+    what: str = "a time such as 5s, or a number of messages"
+
     def read(self, node: Node, issues: Issues) -> Any:
         if isinstance(node, Scalar) and node.plain and _COUNT.fullmatch(node.text):
             count = Whole(1, 10**7, "a number of messages").read(node, issues)
             return INVALID if count is INVALID else (None, count)
-        shape = Quantity(
-            units.parse_duration, "a time such as 5s or a number of messages", "", least=1, show=lambda _: "1ns"
-        )
+        shape = Quantity(units.parse_duration, self.what, "", least=1, show=lambda _: "1ns")
         time = shape.read(node, issues)
         return INVALID if time is INVALID else (time, None)
 
@@ -107,6 +107,8 @@ class EveryTimeOrCount:
 @dataclass(frozen=True)
 class Never:
     """A range of durations, or `never`, which reads to None."""
+
+    what: str = "a duration such as 5s, a range such as 1s..5s, or never"
 
     def read(self, node: Node, issues: Issues) -> Any:
         if isinstance(node, Scalar) and node.text == "never":

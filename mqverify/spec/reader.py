@@ -96,7 +96,10 @@ def _advice(problem: str, source: str) -> str:
         return "a bracket is not closed, or a text inside it has to be quoted"
     if "end of stream" in problem:
         return "a quote is not closed"
-    return "quote a text that holds ': ', ' #' or begins with one of @ ` % & * ! [ { | >"
+    quoting = "quote a text that holds ': ', ' #' or begins with one of @ ` % & * ! [ { | >"
+    if "mapping values are not allowed" in problem and source.count(": ") + source.rstrip().endswith(":") < 2:
+        return f"begin this line in the same column as the keys beside it: it is indented too far; else {quoting}"
+    return quoting
 
 
 class _Builder:

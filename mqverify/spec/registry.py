@@ -49,6 +49,10 @@ class Guarantee(Protocol):
     def name(self) -> str: ...
     @property
     def parameters(self) -> Sequence[Parameter]: ...
+    @property
+    def wants_parameter(self) -> bool:
+        """Whether an expectation has to give one of them, whichever."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Setting:
     """Of a choice: the words of a spec and what the system calls them."""
     also: tuple[str, ...] = ()
     """Words that stand beside a count: `per_key`."""
+    later: tuple[str, ...] = ()
+    """Those of the words that this version of mqverify cannot run yet."""
     pattern: str = ""
     """Further texts that a choice takes, as a regular expression: `per_key % 16`."""
     least: int | None = None

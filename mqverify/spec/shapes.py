@@ -247,6 +247,7 @@ class Text:
     """A text of any number of lines."""
 
     longest: int = 20_000
+    what: str = "a text, of several lines if need be"
 
     def read(self, node: Node, issues: Issues) -> Any:
         scalar = _words(node, issues, "a text")

@@ -83,6 +83,10 @@ class TargetShape:
             return INVALID
         return Target(rest, role, number, group if slash else None, node)
 
+    @property
+    def what(self) -> str:
+        return ", ".join(example for role in self.roles for example in _EXAMPLES[role])
+
     def schema(self) -> JsonSchema:
         return {"type": "string", "pattern": "^(" + "|".join(_PATTERNS[role] for role in self.roles) + ")$"}
 

@@ -16,7 +16,7 @@ from mqverify.spec.shapes import INVALID, NAME_PATTERN, Choice, JsonSchema, Name
 from mqverify.spec.targets import Crew
 from mqverify.units import UnitError, parse_share
 
-__all__ = ["WORKLOAD", "Made", "read_workload"]
+__all__ = ["WORKLOAD", "Groups", "Made", "read_workload"]
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -89,7 +89,9 @@ KEYS: Final = Made(
         mapping=Record(
             {
                 "count": Word(_COUNT_OF_KEYS, "how many keys there are", required=True),
-                "distribution": Word(_DISTRIBUTION, "how messages fall on keys: uniform, zipf 1.1, hot 90%"),
+                "distribution": Word(
+                    _DISTRIBUTION, "how messages fall on keys: uniform, zipf 1.1, hot 90%. Default: uniform"
+                ),
             },
             "'keys'",
         ),
@@ -105,12 +107,13 @@ HANDLER: Final = Made(
             "attempts": Word(Whole(1, 1_000_000), "how often a message is tried before on_failure. Default: 1"),
             "on_failure": Word(
                 Choice(("retry", "skip", "park", "stop", "crash"), "way to fail"),
-                "after the attempts: retry (for ever, the default), skip, park, stop (the exception leaves the loop), "
-                "crash (the process dies of it)",
+                "after the attempts: retry (for ever), skip, park, stop (the exception leaves the loop), "
+                "crash (the process dies of it). Default: retry",
             ),
             "close": Word(
                 Choice(("always", "clean_only", "never"), "way to close"),
-                "with on_failure: stop, whether the client is closed: always (finally), clean_only (with), never",
+                "with on_failure: stop, whether the client is closed: always (finally), clean_only (with), never. "
+                "Default: always",
             ),
         },
         "'handler'",
@@ -145,7 +148,8 @@ _GROUP: Final = Made(
         {
             "consumers": Word(CONSUMERS, "how many consumers this group has. Default: the workload's"),
             "joins": Word(
-                Choice(("start", "drained"), "moment to join"), "when its consumers join: at the start, or when drained"
+                Choice(("start", "drained"), "moment to join"),
+                "when its consumers join: at the start, or when drained. Default: start",
             ),
             "start": Word(
                 Choice(("beginning", "end"), "place to start"), "where it starts reading. Default: the backend's own"
@@ -163,8 +167,11 @@ _GROUP: Final = Made(
 
 
 @dataclass(frozen=True)
-class _Groups:
+class Groups:
     """`[billing, shipping]`, or a mapping to settle each apart."""
+
+    group: Shape = _GROUP
+    what: str = "[billing, shipping], or {billing: {settle: automatic}, shipping: }"
 
     def read(self, node: Node, issues: Issues) -> Any:
         if node.bad:
@@ -173,7 +180,7 @@ class _Groups:
         if isinstance(node, Sequence):
             named = [(item, Group()) for item in node.items]
         elif isinstance(node, Mapping):
-            named = [(entry.key, _GROUP.read(entry.value, issues)) for entry in node.entries]
+            named = [(entry.key, self.group.read(entry.value, issues)) for entry in node.entries]
         else:
             issues.error(
                 "MQ202", f"expected a list of groups, found {describe(node)}", node, "write [billing, shipping]"
@@ -199,7 +206,7 @@ class _Groups:
                 {
                     "type": "object",
                     "propertyNames": names,
-                    "additionalProperties": _GROUP.schema(),
+                    "additionalProperties": self.group.schema(),
                     "minProperties": 1,
                 },
             ]
@@ -212,16 +219,16 @@ WORKLOAD: Final = Record(
         "keys": Word(KEYS, "how many aggregates (orders) there are, and how messages fall on them. Default: 1"),
         "producers": Word(Whole(1, 1_000), "how many producers; a key belongs to one of them. Default: 1"),
         "consumers": Word(CONSUMERS, "how many consumers each group has. Default: 1"),
-        "groups": Word(_Groups(), "groups that each get all messages: [billing, shipping], or a mapping. Default: one"),
+        "groups": Word(Groups(), "groups that each get all messages: [billing, shipping], or a mapping. Default: one"),
         "rate": Word(RATE, "messages sent over all producers: 1000/s. Default: as fast as possible"),
         "payload": Word(SIZE, "the size of a message's payload. Default: 100B"),
         "handler": Word(HANDLER, "what consumers do with a message: how long it takes, which fail, what happens then"),
         "settle": Word(SETTLE, "when a consumer tells the broker that it is done. Default: after_handling"),
-        "commit": Word(COMMIT, "whether a commit is waited for: sync (default) or async"),
-        "loop": Word(Choice(("poll", "iterator"), "loop"), "how consumers receive: poll (default) or iterator"),
+        "commit": Word(COMMIT, "whether a commit is waited for. Default: sync"),
+        "loop": Word(Choice(("poll", "iterator"), "loop"), "how consumers receive. Default: poll"),
         "start": Word(
             Choice(("consumers_first", "together", "producers_first"), "order to start in"),
-            "who starts first. Default: consumers_first, producers start when every group knows its positions",
+            "who starts first. Default: consumers_first, where producers wait until every group knows its positions",
         ),
         "shard": Word(
             Choice(("key",), "way to shard"), "consumers of a catch-up subscription share keys among themselves"
@@ -229,7 +236,8 @@ WORKLOAD: Final = Record(
         "sink": Word(SINK, "what stands behind the handlers, one a group. Default: plain"),
         "writers_per_key": Word(Whole(1, 1_000), "how many producers send messages of one key. Default: 1"),
         "in_flight": Word(
-            Choice(("pipelined", "one"), "way to send"), "pipelined (default), or one: wait for each acknowledgement"
+            Choice(("pipelined", "one"), "way to send"),
+            "one: wait for each acknowledgement. Default: pipelined, the client's own way",
         ),
         "batch": Word(Whole(1, 100_000), "messages appended in one batch"),
         "transaction": Word(Whole(1, 100_000), "messages in one transaction"),
@@ -239,7 +247,7 @@ WORKLOAD: Final = Record(
         ),
         "on_unknown": Word(
             Choice(("leave", "retry"), "answer to an unknown outcome"),
-            "what the application does after a time-out: leave (default) or retry",
+            "what the application does after a time-out: leave it, or retry: send again. Default: leave",
         ),
     },
     "'workload'",

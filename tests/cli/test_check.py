@@ -105,6 +105,21 @@ def test_chooses_specs(options: list[str], chosen: list[str], run: Run) -> None:
     assert run("good", "check", "specs", *options).engine.asked[1][0] == chosen
 
 
+def test_specs_are_chosen_from_the_environment_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MQVERIFY_KEYWORD", "YEAR")
+    assert run("good", "check", "specs").engine.asked[1][0] == ["a year later"]
+    monkeypatch.delenv("MQVERIFY_KEYWORD")
+    monkeypatch.setenv("MQVERIFY_TAG", "orders nothing")
+    assert run("good", "check", "specs").engine.asked[1][0] == ["orders survive a consumer crash"]
+
+
+def test_help_promises_what_there_is(run: Run) -> None:
+    text = " ".join(run("good", "check", "--help").out.split())
+    assert "kafka=local" in text
+    assert "HOST" not in text
+    assert "MQVERIFY_KEYWORD" in text
+
+
 @pytest.mark.parametrize("options", [["-k", "nothing"], ["--tag", "nothing"], ["-k", "year", "--tag", "crash"]])
 def test_choosing_nothing_is_a_mistake(options: list[str], run: Run) -> None:
     ran = run("good", "check", "specs", *options)

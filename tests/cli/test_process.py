@@ -54,14 +54,45 @@ def test_ctrl_c_prints_what_is_known_and_exits_with_130(output: str, tmp_path: P
     assert json.loads(report.read_text())["exit_code"] == 130
 
 
-def test_a_closed_pipe_is_quiet() -> None:
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_closed_pipe_is_quiet(output: str) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, str(FAKE), "mixed", "check", "-j", "1", "specs"]
+    command = [sys.executable, str(FAKE), "mixed", "check", "-j", "1", "specs", "--output-format", output]
     ran = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert ran.returncode == 141
     assert ran.stderr.replace("warning: expected violation of exactly_once not seen\n", "") == ""
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "specs"],
+        ["check", "specs", "--output-format", "json"],
+        ["--help"],
+        ["--version"],
+        ["validate", "specs"],
+    ],
+)
+def test_a_full_disk_is_told_in_a_line(arguments: list[str]) -> None:
+    with FULL.open("w") as full:
+        command = [sys.executable, str(FAKE), "good", *arguments]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (4, "error: standard output cannot be written: No space left on device\n")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["schema"], ["list"], ["explain", "MQ101"]])
+def test_a_full_disk_is_no_bug_of_long_answers_either(arguments: list[str]) -> None:
+    with FULL.open("w") as full:
+        command = [sys.executable, "-m", "mqverify", *arguments]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (4, "error: standard output cannot be written: No space left on device\n")
 
 
 def test_a_terminal_that_knows_ascii_only() -> None:

@@ -10,7 +10,7 @@ from mqverify.guarantees.judge import _views
 from mqverify.guarantees.registry import catalogue
 from mqverify.guarantees.verdicts import fold
 from mqverify.guarantees.witness import MOST_EVENTS
-from mqverify.report.text import clock
+from mqverify.report.text import clock as clock_of_reports
 from mqverify.units import DAY, HOUR
 from tests.guarantees.histories import History, judge_all, verdict_of
 
@@ -194,7 +194,7 @@ def test_moments_of_sentences_and_of_reports_are_written_alike(at_ns: int, shown
     connection.execute(statement)
     assert connection.execute("SELECT moment(?::BIGINT)", [at_ns]).fetchone() == (shown,)
     if at_ns >= DAY:
-        assert clock(at_ns, at_ns) == shown
+        assert clock_of_reports(at_ns, at_ns) == shown
 
 
 def test_a_group_that_did_not_drain_matters_only_to_who_waits() -> None:

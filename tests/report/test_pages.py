@@ -38,6 +38,16 @@ def test_all_that_can_be_named_has_a_page_and_is_listed(registry: Registry) -> N
         ("at_least_once", "violations:"),
         ("MQ134", "within"),
         ("crash", "SIGKILL"),
+        ("faults.crash", "SIGKILL"),
+        ("settle", "when a consumer tells the broker that it is done"),
+        ("workload.settle", "default:    after_handling"),
+        ("every", "workload.settle.every"),
+        ("joins", "values:     start, drained"),
+        ("crash.when", "default:    at once"),
+        ("expect", "at_least_once"),
+        ("kafka.partition_assignment_strategy", "missing:    sticky, cooperative_sticky"),
+        ("kafka.partition_assignment_strategy", "words:      range, round_robin, sticky, cooperative_sticky\n"),
+        ("MQ132", "untested:   no partition was assigned a second time"),
         ("cut", "later version"),
         ("MQ203", "wrong:"),
     ],
@@ -53,6 +63,9 @@ def test_says_what_one_wants_to_know(word: str, says: str, registry: Registry) -
         ("kafka.retentoin", "kafka.retention"),
         ("kafka.nothing.like.it", "mqverify explain kafka"),
         ("crsh", "crash"),
+        ("setle", "settle"),
+        ("workload.setle", "workload.settle"),
+        ("faults.crsh", "faults.crash"),
         ("zzzzzz", "mqverify list"),
         ("", "mqverify list"),
     ],
@@ -60,3 +73,42 @@ def test_says_what_one_wants_to_know(word: str, says: str, registry: Registry) -
 def test_helps_who_misspells(word: str, hint: str, registry: Registry) -> None:
     with pytest.raises(UsageError, match=hint):
         page_of(word, registry)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "settle",
+        "every",
+        "joins",
+        "rate",
+        "handler",
+        "on_failure",
+        "when",
+        "point",
+        "restart_after",
+        "workload",
+        "groups",
+        "backends",
+        "expect",
+        "takes",
+        "start",
+        "loop",
+        "commit",
+        "poison",
+        "attempts",
+        "close",
+        "messages",
+        "keys",
+        "faults",
+        "spec",
+        "runs",
+        "tags",
+        "for",
+        "times",
+    ],
+)
+def test_every_word_of_a_spec_has_a_page(word: str, registry: Registry) -> None:
+    page = page_of(word, registry)
+    assert "means: " in page
+    assert max(map(len, page.splitlines())) <= 100

@@ -1,11 +1,12 @@
 """The report for people, as snapshots: what it looks like in a narrow window, a wide one and a pipe."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from mqverify.events import Event
+from mqverify.events import Event, WitnessEvent
 from mqverify.report import deliver
 from mqverify.report.standard import Verbosity
 from mqverify.report.terminal import TerminalReport
@@ -91,3 +92,47 @@ def test_specs_are_printed_in_their_order_whatever_finished_first() -> None:
     shuffled = [*events[:1], *reversed(events[1:-1]), events[-1]]
     assert printed(shuffled).splitlines()[-1] == printed(events).splitlines()[-1]
     assert printed(shuffled) == printed(events)
+
+
+def test_a_spec_that_is_unsupported_as_a_whole_has_one_row() -> None:
+    names = ("latency", "at_least_once", "replayable")
+    group = [replace(samples.UNSUPPORTED, guarantee=name, reason="Event Store comes later") for name in names]
+    for width in (60, 160):
+        text = printed(samples.check_of(group, [samples.HELD]), width=width)
+        assert text.count("Event Store comes later") == 1
+        assert "all 3 guarantees" in text
+        assert not any(name in text for name in ("latency", "replayable"))
+    waived = replace(group[0], expected="unsupported", as_expected=True, expected_why="no such notion")
+    text = printed(samples.check_of([waived, *group[1:]]), width=160)
+    assert "2 guarantees" in text
+    assert "latency" in text
+    assert "all" not in text.split()
+
+
+def test_guarantees_without_a_verdict_for_different_reasons_keep_their_rows() -> None:
+    group = [samples.UNSUPPORTED, replace(samples.UNSUPPORTED, guarantee="recovery", reason="another")]
+    for events in (samples.check_of(group), samples.check_of([samples.UNSUPPORTED, samples.HELD])):
+        assert "guarantees" not in printed(events, width=160)
+
+
+def test_a_witness_of_two_guarantees_is_told_once() -> None:
+    second = replace(samples.VIOLATED, guarantee="exactly_once", code="MQ103")
+    text = printed(samples.check_of([samples.VIOLATED, second]), width=160, verbosity="quiet")
+    assert text.count(samples.WITNESS.sentence) == 1
+    assert "the same witness as of at_least_once (MQ101) above" in text
+    assert text.count("reproduce: ") == 2
+    other = printed(samples.check_of([samples.VIOLATED], [second]), width=160, verbosity="quiet")
+    assert other.count(samples.WITNESS.sentence) == 2, "of another scenario it is told again"
+
+
+@pytest.mark.parametrize("width", [50, 60, 70, 80, 90, 100, 120])
+def test_no_word_of_an_event_is_broken(width: int) -> None:
+    events = (
+        WitnessEvent(6_045_000_021, "billing/consumer-12", "commits offset 18, acknowledged at 6.046 s", 17, "key-3", 4,
+                     "orders-0", 18),
+        WitnessEvent(8 * 86_400_000_000_000, "fresh reader", "is refused, unfortunately", 17, "key-3", 4, "orders-0"),
+    )  # fmt: skip
+    witness = replace(samples.WITNESS, events=events)
+    text = printed(samples.check_of([replace(samples.VIOLATED, witness=witness)]), width=width)
+    for word in ("acknowledged", "unfortunately", "billing/consumer-12", "8d 00:00:00.000"):
+        assert word in text

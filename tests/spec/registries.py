@@ -23,6 +23,7 @@ class FakeGuarantee:
     name: str
     parameters: tuple[FakeParameter, ...] = ()
     promise: str = "something is promised"
+    wants_parameter: bool = False
 
 
 _GUARANTEES = (
@@ -38,7 +39,12 @@ _GUARANTEES = (
         "latency",
         (FakeParameter("p99", "duration", required=True), FakeParameter("outside_faults", "flag", "false")),
     ),
-    FakeGuarantee("MQ152", "footprint", (FakeParameter("partitions", "count"),)),
+    FakeGuarantee(
+        "MQ152",
+        "footprint",
+        (FakeParameter("partitions", "count"), FakeParameter("bytes", "count")),
+        wants_parameter=True,
+    ),
 )
 
 REGISTRY = Registry(

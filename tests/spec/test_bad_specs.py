@@ -20,6 +20,8 @@ GROUPS = (CONSUMERS, "  groups: [billing, shipping]\n  consumers: 3")
 CASES = [
     # the file and its YAML
     ("MQ005", "not YAML", [(ABOUT, "about: order⟦:⟧ the first one")]),
+    ("MQ005", "begin this line in the same column", [(KEYS, "   keys⟦:⟧ 20")]),
+    ("MQ005", "quote a text that holds", [(ABOUT, "about: order⟦:⟧ the first one")]),
     ("MQ005", "tabs", [(PARTITIONS, "⟦\t⟧partitions: 6")]),
     ("MQ008", "allowed", [(MESSAGES, "  messages: ⟦!!python/object:os.system 5⟧")]),
     ("MQ008", "allowed", [(MESSAGES, "  messages: ⟦!custom 5⟧")]),
@@ -55,6 +57,10 @@ CASES = [
     ("MQ203", "unknown key 'handeld'", [(WHEN, "    when: {⟦handeld⟧: 20%}")]),
     ("MQ204", "did you mean 'after_handling'?", [(SETTLE, "  settle: ⟦after_handeling⟧")]),
     ("MQ204", "{every: 5s}", [(SETTLE, "  settle: ⟦every⟧")]),
+    ("MQ011", "write at_least_once: held", [(HELD, "  at_least_once: ⟦yes⟧")]),
+    ("MQ011", "write at_least_once: {violated: why", [(HELD, "  at_least_once: ⟦no⟧")]),
+    ("MQ011", "write footprint: {partitions: 6}", [(HELD, "  footprint: ⟦on⟧")]),
+    ("MQ204", "write at_least_once: held", [(HELD, "  at_least_once: ⟦true⟧")]),
     ("MQ204", "unknown verdict", [(HELD, "  at_least_once: ⟦hold⟧")]),
     ("MQ205", "write 5ms, 5s", [(SETTLE, "  handler: {takes: ⟦5⟧}")]),
     ("MQ205", "1000/s", [(SETTLE, "  rate: ⟦1000⟧")]),
@@ -93,6 +99,7 @@ CASES = [
     ("MQ213", "producer", [(CRASH, "  - crash: producer\n    point: ⟦in_handler⟧")]),
     ("MQ214", "when: {handled: 20%}", [(WHEN, "    when: ⟦handled⟧")]),
     ("MQ214", "one condition", [(WHEN, "    when: ⟦{⟧handled: 20%, sent: 30%}")]),
+    ("MQ215", "never happens: it waits for 9000", [(WHEN, "    when: ⟦{⟧handled: 9000}")]),
     ("MQ216", "6 partitions already", [(CRASH, "  - add_partitions: ⟦6⟧")]),
     ("MQ216", "20 partitions already", [(PARTITIONS, "    partitions: per_key"), (CRASH, "  - add_partitions: ⟦12⟧")]),
     ("MQ216", "12 partitions already", [(CRASH, "  - add_partitions: 12\n  - add_partitions: ⟦12⟧")]),
@@ -104,6 +111,8 @@ CASES = [
     ("MQ221", "a comma ends", [(HELD, "  exactly_once: {violated: a crash, ⟦then a second try⟧}")]),
     ("MQ221", "needs no key", [(HELD, "  exactly_once: {⟦held⟧: true}")]),
     ("MQ222", "write recovery: {within: 5s}", [(HELD, "  ⟦recovery⟧: held")]),
+    ("MQ222", "write footprint: {partitions: 6}", [(HELD, "  ⟦footprint⟧: held")]),
+    ("MQ222", "needs one of 'partitions', 'bytes'", [(HELD, "  ⟦footprint⟧: {violated: why}")]),
     ("MQ223", "without a reason", [(HELD, "  exactly_once: ⟦violated⟧")]),
     ("MQ223", "without a reason", [(HELD, "  exactly_once: {⟦violated⟧: }")]),
     # backends and settings

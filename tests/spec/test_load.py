@@ -109,6 +109,35 @@ def test_a_spec_whose_first_word_is_misspelt_is_not_skipped(tmp_path: Path) -> N
     assert (found.code, found.help) == ("MQ203", "did you mean 'spec'?")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no specs in PATH: the file is empty"),
+        ("\n  \n", "no specs in PATH: the file is empty"),
+        ("# later\n", "no specs in PATH: nothing is in the file but comments"),
+        ("name: x", "no specs in PATH: a YAML file without a 'spec:' key"),
+    ],
+)
+def test_a_file_that_is_named_and_no_spec_is_told_why(tmp_path: Path, text: str, says: str) -> None:
+    path = write(tmp_path, a_yaml=text) / "a.yaml"
+    with pytest.raises(UsageError) as raised:
+        load([str(path)], REGISTRY)
+    assert str(raised.value) == says.replace("PATH", str(path))
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"a_yaml": "name: x"}, "(1 YAML file without a 'spec:' key was skipped)"),
+        ({"a_yaml": "name: x", "b_yaml": ""}, "(2 YAML files without a 'spec:' key were skipped)"),
+    ],
+)
+def test_skipped_files_are_counted(tmp_path: Path, files: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        load([str(write(tmp_path, **files))], REGISTRY)
+    assert str(raised.value) == f"no specs in {tmp_path} {says}"
+
+
 @pytest.mark.parametrize("files", [{}, {"a_txt": BASE}, {"a_yaml": "name: x"}, {"a_yaml": ""}])
 def test_nothing_to_check_is_a_usage_error(tmp_path: Path, files: dict[str, str]) -> None:
     write(tmp_path, **files)

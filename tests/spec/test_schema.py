@@ -46,9 +46,12 @@ GOOD = [
         ("  at_least_once: held", "  latency: {p99: 500ms, outside_faults: true}\n  recovery: {unsupported: not here}")
     ),
     changed(("  at_least_once: held", "  exactly_once: {violated: because}\n  balanced: {at_most: 1.5}")),
+    changed(("  at_least_once: held", "  footprint: {bytes: 5}\n  at_least_once: held")),
+    changed(("    partitions: 6", "    partition_assignment_strategy: [range, round_robin]")),
     changed(("about: One of three consumers is killed.", "runs: 5\ntags: one\ndecision: docs/7.md")),
 ]
 WORDS = {"MQ203", "MQ204", "MQ210", "MQ220", "MQ221", "MQ302"}
+WORDS_MISSING = [changes for code, _, changes in CASES if code == "MQ222"]
 MISSPELT = [(code, changes) for code, _, changes in CASES if code in WORDS]
 
 
@@ -71,6 +74,11 @@ def test_what_the_reader_takes(text: str) -> None:
 
 @pytest.mark.parametrize(("code", "changes"), MISSPELT)
 def test_what_is_misspelt(code: str, changes: list[tuple[str, str]]) -> None:
+    assert list(VALIDATOR.iter_errors(parsed(changed(*changes))))
+
+
+@pytest.mark.parametrize("changes", WORDS_MISSING)
+def test_what_lacks_a_parameter(changes: list[tuple[str, str]]) -> None:
     assert list(VALIDATOR.iter_errors(parsed(changed(*changes))))
 
 

@@ -87,6 +87,12 @@ def test_kafka_python_takes_what_it_is_handed() -> None:
         ("enable_idempotence: false", "enable.idempotence: false", "enable_idempotence", False),
         ("partition_assignment_strategy: roundrobin", "partition.assignment.strategy: roundrobin",
          "partition_assignment_strategy", ("roundrobin",)),
+        ("partition_assignment_strategy: round_robin", "partition.assignment.strategy: roundrobin",
+         "partition_assignment_strategy", ("roundrobin",)),
+        ("partition_assignment_strategy: cooperative_sticky", "partition.assignment.strategy: cooperative-sticky",
+         "partition_assignment_strategy", ("cooperative-sticky",)),
+        ("partition_assignment_strategy: [range, round_robin]", "partition.assignment.strategy: range,roundrobin",
+         "partition_assignment_strategy", ("range", "roundrobin")),
         ("acks: all", "acks: -1", "acks", "all"),
     ],
 )  # fmt: skip

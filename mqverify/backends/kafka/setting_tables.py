@@ -93,12 +93,21 @@ def choice(
     about: str,
     native: str | None = None,
     *,
+    later: tuple[str, ...] = (),
     breaks: str = "",
 ) -> Setting:
     table = words if isinstance(words, Mapping) else {word: word for word in words}
-    return Setting("choice", part, about, native, breaks=breaks, source=_SOURCES[part], words=table)
+    return Setting("choice", part, about, native, breaks=breaks, source=_SOURCES[part], words=table, later=later)
 
 
-def choices(part: tuple[str, ...], native: str, words: tuple[str, ...], about: str, *, breaks: str = "") -> Setting:
-    table = {word: word for word in words}
-    return Setting("choices", part, about, native, breaks=breaks, source=_SOURCES[part], words=table)
+def choices(
+    part: tuple[str, ...],
+    native: str,
+    words: Mapping[str, Any] | tuple[str, ...],
+    about: str,
+    *,
+    later: tuple[str, ...] = (),
+    breaks: str = "",
+) -> Setting:
+    table = words if isinstance(words, Mapping) else {word: word for word in words}
+    return Setting("choices", part, about, native, breaks=breaks, source=_SOURCES[part], words=table, later=later)

@@ -128,6 +128,7 @@ class KafkaSettings(BaseModel):
             "cleanup.policy",
             ("delete", "compact"),
             "delete old segments, or keep the last value of each key",
+            later=("compact",),
             breaks="compaction deletes all but the last record of a key: no history to replay",
         ),
     ] = ("delete",)
@@ -218,6 +219,7 @@ class KafkaSettings(BaseModel):
             PRODUCER,
             ("default", "sticky"),
             "where records without a key go: at random, or in runs",
+            later=("sticky",),
             breaks="clients of other languages hash keys differently: one key, two partitions",
         ),
     ] = "default"
@@ -341,8 +343,16 @@ class KafkaSettings(BaseModel):
         choices(
             CONSUMER,
             "partition.assignment.strategy",
-            ("range", "roundrobin", "sticky", "cooperative-sticky"),
+            {
+                "range": "range",
+                "round_robin": "roundrobin",
+                "sticky": "sticky",
+                "cooperative_sticky": "cooperative-sticky",
+                "roundrobin": "roundrobin",
+                "cooperative-sticky": "cooperative-sticky",
+            },
             "how a group shares partitions",
+            later=("sticky", "cooperative_sticky"),
             breaks="range leaves consumers without work where topics have few partitions",
         ),
     ] = ("range", "roundrobin")

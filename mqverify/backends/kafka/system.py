@@ -5,7 +5,7 @@ from typing import Final
 
 from mqverify.backends.kafka.settings import KafkaSettings
 from mqverify.spec.model import Workload
-from mqverify.spec.registry import Contradiction, System
+from mqverify.spec.registry import Contradiction, System, settings_of
 from mqverify.units import MINUTE, format_duration
 
 __all__ = ["SYSTEM"]
@@ -28,7 +28,7 @@ def _contradictions(settings: KafkaSettings) -> Iterable[Contradiction]:
         yield Contradiction(
             ("partition_assignment_strategy",),
             "kafka-python refuses eager and cooperative assignors together",
-            "write cooperative-sticky alone",
+            "write cooperative_sticky alone",
         )
 
 
@@ -98,15 +98,14 @@ def _limits(settings: KafkaSettings) -> Iterable[str]:
     """What this version of mqverify does not do yet."""
     if settings.replication_factor > 1:
         yield f"replication_factor: {settings.replication_factor}, and with it more than one broker, {_LATER}"
-    if settings.cleanup_policy != ("delete",):
-        yield f"cleanup_policy: {', '.join(settings.cleanup_policy)} {_LATER}"
     if settings.unclean_leader_election_enable:
         yield f"unclean leader elections {_LATER}"
-    if settings.partitioner != "default":
-        yield f"partitioner: {settings.partitioner} {_LATER}"
-    for strategy in settings.partition_assignment_strategy:
-        if strategy in {"sticky", "cooperative-sticky"}:
-            yield f"partition_assignment_strategy: {strategy} {_LATER}"
+    for name, setting in settings_of(KafkaSettings).items():
+        value = getattr(settings, name)
+        chosen = value if isinstance(value, tuple) else (value,)
+        for word in setting.later:
+            if setting.words[word] in chosen:
+                yield f"{name}: {word} {_LATER}"
 
 
 def _misses(workload: Workload) -> Iterable[str]:
@@ -126,7 +125,7 @@ SYSTEM: Final = System(
     misses=_misses,
     elsewhere={
         "enable_auto_commit": "say it with the workload: settle: automatic",
-        "bootstrap_servers": "where it runs is said on the command line: -b kafka=HOST:PORT",
+        "bootstrap_servers": "where it runs is said on the command line: -b kafka=local",
         "group_id": "the groups are named under workload: groups: [billing, shipping]",
         "transactional_id": "say it with the workload: transaction: 10 (messages in one)",
         "topic": "topics are created for the run, with names of their own",
