@@ -72,6 +72,7 @@ class _Gathered:
     summaries: list[RunSummary] = field(default_factory=list)
     details: dict[str, str] = field(default_factory=dict)
     failure: str | None = None
+    """Why runs are missing."""
 
 
 def registry() -> Registry:
@@ -124,9 +125,7 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
 def _run_count(scenario: Scenario, options: Options) -> int:
     if unsupported_reason(scenario):
         return 0
-    if scenario.world == "real":
-        return options.runs or 1
-    return options.runs or scenario.spec.runs or _SIMULATED_RUNS
+    return options.runs or scenario.spec.runs or (1 if scenario.world == "real" else _SIMULATED_RUNS)
 
 
 def _run_all(
@@ -198,9 +197,12 @@ def _run_real(scenario: Scenario, runs: int, seed: int) -> _Gathered:
     if not runs:
         return _Gathered()
     try:
-        return _gather([lambda: run_real_chunk(scenario, list(range(seed, seed + runs)))])
+        chunk, failure = run_real_chunk(scenario, list(range(seed, seed + runs)))
     except BackendError as error:
         return _Gathered(failure=str(error))
+    gathered = _gather([lambda: chunk])
+    gathered.failure = failure
+    return gathered
 
 
 # --- judging ------------------------------------------------------------------------------------------------------
@@ -254,10 +256,11 @@ def _verdict(scenario: Scenario, gathered: _Gathered, name: str) -> Verdict:
     unsupported = unsupported_reason(scenario) or (None if name in catalogue() else NOT_JUDGED_YET)
     if unsupported:
         return Verdict(name, "unsupported", 0, 0, 0, 0, unsupported)
-    if gathered.failure:
-        return Verdict(name, "inconclusive", 0, 0, 0, 0, gathered.failure)
     findings = [finding for finding in gathered.findings if finding.guarantee == name]
-    return fold(catalogue()[name], findings, gathered.summaries)
+    verdict = fold(catalogue()[name], findings, gathered.summaries)
+    if gathered.failure and verdict.verdict != "violated":  # a violation outranks every doubt
+        return Verdict(name, "inconclusive", verdict.runs, 0, verdict.obligations, 0, gathered.failure)
+    return verdict
 
 
 def _code(name: str) -> str:

@@ -20,7 +20,7 @@ from mqverify.history.records import CALLS, FOREIGN_KEY, NO_KEY, NULL, WORDS, Re
 __all__ = ["FOREIGN", "FileRecorder", "Replayed", "replay"]
 
 FOREIGN = "?"
-"""What a key that the plan does not have comes back as: a fixed-size record holds no text. No planned key is called so."""
+"""What a key that the plan does not have comes back as; a fixed-size record holds no text. No planned key is this."""
 
 _KINDS = {call.method: number for number, call in enumerate(CALLS)}
 _CODES = {name: {word: code for code, word in enumerate(words)} for name, words in WORDS.items()}
@@ -118,7 +118,8 @@ class FileRecorder:
     ) -> int:
         integers = (
             _or_null(message), NO_KEY if key is None else self._keys.get(key, FOREIGN_KEY), _or_null(sequence),
-            _or_null(partition), _or_null(position), source, source_position, _or_null(redelivered), _or_null(delivery), attempt,
+            _or_null(partition), _or_null(position), source, source_position, _or_null(redelivered),
+            _or_null(delivery), attempt,
         )  # fmt: skip
         return self._append(_DELIVERED, integers, int(intact), makes="delivery")
 

@@ -3,11 +3,12 @@
 import json
 import os
 import pickle
+import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,13 @@ from mqverify.errors import BackendLost, InternalError
 from mqverify.workload.groups import Worker
 from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered
 
-__all__ = ["Child", "WorkerTask", "file_stem"]
+__all__ = ["Child", "WorkerTask", "file_stem", "wait_for_any"]
 
 _STOP_SECONDS = 10.0
+
+_OF_BROKEN_CODE = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,24 @@ class Child:
         self._errors = folder / f"{stem}.stderr"
         self._partial = b""
         self._told: tuple[str, str] | None = None
+        self._is_to_die = False
+        """Whether we killed it, or it told that it kills itself."""
         self._over = False
         self.pipe, writing = os.pipe()
         os.set_blocking(self.pipe, False)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mqverify.worlds.worker_process", str(self.records)],
-                stdin=subprocess.PIPE, stdout=errors, stderr=errors, env=environment, pass_fds=(writing,),
-                start_new_session=True,
-            )  # fmt: skip
-        os.close(writing)
+        try:
+            with self._errors.open("wb") as errors:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "mqverify.worlds.worker_process", str(self.records)],
+                    stdin=subprocess.PIPE, stdout=errors, stderr=errors, env=environment, pass_fds=(writing,),
+                    start_new_session=True,
+                )  # fmt: skip
+        except OSError:
+            os.close(self.pipe)
+            raise
+        finally:
+            os.close(writing)
         task = WorkerTask(**task_without_pipe, parent=os.getpid(), notices=writing)
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it died already; its end is noticed as any other
@@ -82,19 +94,27 @@ class Child:
 
     def signal(self, number: int) -> None:
         if self._process.returncode is None:
+            self._is_to_die = self._is_to_die or number == signal.SIGKILL
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def wait_until_stopped(self) -> None:
-        """Wait until a SIGSTOP that is on its way has arrived, so that a later SIGCONT does not overtake it."""
+        """Wait until a SIGSTOP that is on its way has arrived, so that a later SIGCONT does not overtake it.
+
+        Raises BackendLost if it does not: a pause that nobody is sure of must not count.
+        """
         deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline and not self._has_changed(os.WUNTRACED):
+        while not self._has_changed(os.WUNTRACED):
+            if time.monotonic() >= deadline:
+                raise self._deaf("SIGSTOP")
             time.sleep(0.001)
 
     def wait_until_dead(self) -> None:
-        """Wait for the end of a process that is being killed."""
+        """Wait for the end of a process that is being killed. Raises BackendLost if it lives on."""
         deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline and not self.is_dead():
+        while not self.is_dead():
+            if time.monotonic() >= deadline:
+                raise self._deaf("SIGKILL")
             time.sleep(0.001)
 
     def is_dead(self) -> bool:
@@ -163,6 +183,8 @@ class Child:
                 return Triggered(rest[0])
             case "struck":
                 return Struck(rest[0], self.worker)
+            case "dies":
+                self._is_to_die = True
             case "ended":
                 self._told = (rest[0], rest[1])
         return None
@@ -170,7 +192,9 @@ class Child:
     def _ended(self) -> Ended:
         status = self._process.returncode
         if self._told is None and status is not None and status < 0:
-            return Ended(self.worker, "crashed", "" if status == -signal.SIGKILL else signal.Signals(-status).name)
+            if status != -signal.SIGKILL or not self._is_to_die:
+                raise self._killed_by_somebody(-status)
+            return Ended(self.worker, "crashed")
         ending, detail = self._told or ("broken", f"it ended with exit status {status}")
         if ending == "finished":
             return Ended(self.worker, "finished", detail)
@@ -179,3 +203,30 @@ class Child:
         if ending == "failed":
             raise BackendLost(f"{self.worker.name} could not go on: {detail}")
         raise InternalError(f"the worker process {self.worker.name} broke: {detail}; see {self._errors}")
+
+    def _deaf(self, what: str) -> BackendLost:
+        return BackendLost(
+            f"the worker process {self.worker.name} (pid {self.pid}) did not obey {what} within {_STOP_SECONDS:g} s, "
+            f"so this run cannot go on; it may hang in a call to the system (`ps -o stat,wchan -p {self.pid}` shows "
+            "it): look for a disk or a network drive that does not answer, then run again"
+        )
+
+    def _killed_by_somebody(self, number: int) -> BackendLost | InternalError:
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        killed = (
+            f"the worker process {self.worker.name} (pid {self.pid}) was killed by {name}, which no fault asked for"
+        )
+        if number in _OF_BROKEN_CODE:
+            return InternalError(f"{killed}: compiled code broke in it; see {self._errors}")
+        return BackendLost(
+            f"{killed}: most often the system does that when memory runs out (see the system's log); "
+            "ask for fewer workers or free memory, then run again"
+        )
+
+
+def wait_for_any(children: Sequence[Child], seconds: float) -> None:
+    """Wait, at most so long, until one of them has told something, or has ended. There may be thousands."""
+    with selectors.DefaultSelector() as selector:
+        for child in children:
+            selector.register(child.pipe, selectors.EVENT_READ)
+        selector.select(max(0.0, seconds))

@@ -8,7 +8,6 @@ before that, the folder stays, and it is told where it is.
 import json
 import os
 import secrets
-import select
 import shutil
 import signal
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from mqverify import __version__
 from mqverify.backends.base import Backend
+from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows, strictly_increasing
@@ -28,7 +28,7 @@ from mqverify.workload.groups import Worker, resolve_groups
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
-from mqverify.worlds.children import Child
+from mqverify.worlds.children import Child, wait_for_any
 from mqverify.worlds.conductor import Conductor, Outcome
 from mqverify.worlds.worker_process import library_of
 
@@ -75,6 +75,8 @@ class RealWorld:
         self._address = address
         self._prefix = f"mqverify-{secrets.token_hex(4)}-"
         self._groups = [group.name for group in resolve_groups(plan.workload)]
+        # Drawn from the seed, as the conductor and every worker process do for themselves: a pure function of few
+        # microseconds, and the processes share a spec and a seed, not objects.
         faults = draw_faults(scenario.spec.faults, plan.workload.messages, plan.seed)
         self._faults = {fault.identity: fault for fault in faults}
         self._board = Board(folder / "board", plan.workload.messages, self._groups, faults)
@@ -93,8 +95,11 @@ class RealWorld:
         conductor = Conductor(self, self._scenario, self._backend, self.plan, self._patience)
         try:
             outcome = conductor.conduct()
-        finally:
-            self._end_all()
+        except BaseException:
+            with suppress(BackendLost):  # what went wrong first is what is told
+                self._end_all()
+            raise
+        self._end_all()
         self._replay(outcome.ended_at)
         return outcome
 
@@ -151,7 +156,13 @@ class RealWorld:
             "folder": self.folder,
             "first": self._invoked_by(worker.name) if worker.kind == "producer" else 0,
         }
-        self._children.append(Child(len(self._children), task))
+        try:
+            self._children.append(Child(len(self._children), task))
+        except OSError as error:
+            raise BackendLost(
+                f"the worker process {worker.name} cannot be started: {error.strerror}; ask for fewer workers, or "
+                "raise the limits on processes and open files (`ulimit -u`, `ulimit -n`)"
+            ) from error
 
     def kill(self, worker: Worker) -> None:
         child = self._child(worker)
@@ -188,7 +199,7 @@ class RealWorld:
         """
         self._check()
         live = [child for child in self._children if not child.over]
-        select.select([child.pipe for child in live], [], [], seconds)
+        wait_for_any(live, seconds)
         found: list[Notice] = []
         for _ in range(2):
             for child in live:
@@ -226,11 +237,17 @@ class RealWorld:
         )
 
     def _end_all(self) -> None:
+        deaf: BackendLost | None = None
         for child in self._children:
             child.signal(signal.SIGKILL)
         for child in self._children:
-            child.wait_until_dead()
+            try:
+                child.wait_until_dead()
+            except BackendLost as error:
+                deaf = error
             child.close()
+        if deaf is not None:
+            raise deaf
 
     def _replay(self, ended_at: int) -> None:
         keys = list(dict.fromkeys(self.plan.keys))

@@ -30,14 +30,20 @@ def _to_stderr(message: str) -> None:
     sys.stderr.flush()
 
 
-def run_real_chunk(scenario: Scenario, seeds: Sequence[int], tell: Callable[[str], None] = _to_stderr) -> Chunk:
+def run_real_chunk(
+    scenario: Scenario, seeds: Sequence[int], tell: Callable[[str], None] = _to_stderr
+) -> tuple[Chunk, str | None]:
     """Run the seeds on a broker that is started for them, one after the other, and judge all runs at once.
 
-    `tell` hears what takes long, and where the workers' files are. Raises BackendError if the broker cannot be had or
-    goes away; what the workers recorded until then is kept.
+    If the broker goes away, the runs before that are judged all the same, and why the others are missing comes with
+    them: a violation that was seen is one. What the workers of the broken run recorded is kept in its folder.
+
+    `tell` hears what takes long, and where the workers' files are. Raises BackendUnavailable if the broker cannot be
+    had at all.
     """
     recorded: dict[int, tuple[RunRows, Outcome]] = {}
     summaries: list[RunSummary] = []
+    failure = None
     broker = LocalKafka(scenario.settings.native("broker"))
     broker.start(tell)
     with broker:
@@ -47,11 +53,21 @@ def run_real_chunk(scenario: Scenario, seeds: Sequence[int], tell: Callable[[str
         }
         for seed in seeds:
             began = time.perf_counter()
-            rows, outcome = run_real(scenario, seed, broker, tell)
+            try:
+                rows, outcome = run_real(scenario, seed, broker, tell)
+            except BackendError as error:
+                failure = _failed(seed, len(seeds) - len(recorded), str(error))
+                break
             recorded[seed] = (rows, outcome)
             wall_ms = round((time.perf_counter() - began) * 1000)
             summaries.append(summarize(scenario, seed, rows, outcome, wall_ms))
-    return judge_runs(scenario, recorded), summaries, details
+    return (judge_runs(scenario, recorded) if recorded else [], summaries, details), failure
+
+
+def _failed(seed: int, missing: int, why: str) -> str:
+    later = missing - 1
+    others = f", and the {later} after it {'was' if later == 1 else 'were'} not begun" if later else ""
+    return f"the run with seed {seed} did not come to its end{others}: {why}"
 
 
 def run_real(scenario: Scenario, seed: int, broker: LocalKafka, tell: Callable[[str], None]) -> tuple[RunRows, Outcome]:

@@ -87,7 +87,10 @@ class RealContext:
         for fault in self._faults.get(point, ()):
             if self._board.is_armed(fault) and self._board.take(fault):
                 self.tell("struck", fault.identity)
-                os.kill(os.getpid(), signal.SIGSTOP if fault.kind == "pause" else signal.SIGKILL)
+                if fault.kind == "pause":
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                else:
+                    self.crash()
 
     def handling_time(self, planned: int) -> int:
         return planned
@@ -108,6 +111,8 @@ class RealContext:
             self.tell("busy")
 
     def crash(self) -> None:
+        """Die as if killed. It is told before, since any other death by a signal was not asked for."""
+        self.tell("dies")
         os.kill(os.getpid(), signal.SIGKILL)
 
 
