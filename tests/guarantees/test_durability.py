@@ -235,7 +235,7 @@ def test_without_time_passing_it_is_inconclusive() -> None:
     history.fault("pass", took_effect=False, why_not="the run never drained")
     verdict = history.verdict("durable_past_retention")
     assert verdict.verdict == "inconclusive"
-    assert "the fault `pass` took effect in none of the run: the run never drained" in verdict.reason
+    assert "the fault `pass` did not take effect: the run never drained" in verdict.reason
 
 
 def test_an_unread_end_is_no_loss() -> None:
