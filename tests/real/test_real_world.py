@@ -211,6 +211,22 @@ def test_handlers_that_stop_their_workers_end_in_giving_up(kafka_broker, monkeyp
     assert Counter(row["result"] for row in rows_of(rows, "deliveries"))["failed"] == 2
 
 
+def test_handlers_that_crash_their_workers_are_crashes_of_the_spec(kafka_broker, monkeypatch):
+    monkeypatch.setattr(real_chunk, "patience", lambda *_: 6_000_000_000)
+    rows, outcome = run(kafka_broker, scenario_of(handler=", poison: 1 in 300, on_failure: crash"))
+    assert not outcome.drained
+    endings = {row["worker"]: row["ending"] for row in rows_of(rows, "workers")}
+    assert (endings["consumer-1"], endings["consumer-2"]) == ("crashed", "crashed")
+
+
+def test_a_consumers_fault_may_wait_for_what_producers_did(kafka_broker):
+    faults = CRASH.replace("POINT", "before_settle").replace("handled: 30%", "sent: 30%")
+    rows, outcome = run(kafka_broker, scenario_of(faults=faults))
+    assert (outcome.drained, outcome.faults) == (True, ((0, "crash", True, None),))
+    (crashed,) = (row for row in rows_of(rows, "workers") if row["ending"] == "crashed")
+    assert crashed["kind"] == "consumer"
+
+
 def kept_folder(said):
     return Path(re.search(r"is in (\S+)$", said[-1])[1])
 
@@ -238,10 +254,29 @@ def test_a_broker_that_dies_in_mid_run_leaves_the_workers_files():
     assert len(files) >= 2
     for path in files:
         records = RecordFile(path)
-        assert list(records)
-        assert not is_running(records.header.pid)
+        assert list(records) or "producer" in path.name  # a producer may have been about to begin
+        assert records.header is None or not is_running(records.header.pid)
     assert (folder / "broker.log").exists()
     assert json.loads((folder / "run.json").read_text())["spec_text"] == scenario.spec.text
+
+
+def test_a_worker_that_somebody_else_kills_ends_the_run_and_says_so(kafka_broker):
+    """The system, short of memory, kills just so; it must not pass for a crash of the spec."""
+
+    scenario = scenario_of()
+
+    def kill_consumer():
+        wait_until(lambda: any(consumers_have_recorded(folder) for folder in Path(".mqverify/runs").glob("*")))
+        (path,) = Path(".mqverify/runs").glob("*/*consumer-1.1.records")
+        records = RecordFile(path)
+        records.close()
+        os.kill(records.header.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_consumer)
+    killer.start()
+    with pytest.raises(BackendLost, match=r"consumer-1 \(pid \d+\) was killed by SIGKILL, which no fault asked for"):
+        run_real(scenario, 0, kafka_broker, lambda _: None)
+    killer.join()
 
 
 RUNNING = """

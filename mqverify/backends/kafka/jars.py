@@ -238,6 +238,8 @@ def _run_maven(maven: str, pom: Path, libs: Path, progress: Callable[[str], None
         timer.cancel()
         _kill_group(process)
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
     if status == -signal.SIGKILL:
         return f"it took longer than {_MAVEN_SECONDS} s, or was killed"
     return None if status == 0 else " ".join(tail)[:600] or f"exit status {status}"
