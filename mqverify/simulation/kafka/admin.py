@@ -130,7 +130,7 @@ class SimulatedAdminClient:
         }
 
     def alter_group_offsets(self, group: str, offsets: Mapping[Any, OffsetAndMetadata]) -> dict[Any, Any]:
-        """Commit for a group without members; per partition the class of the error (docs/facts/kafka.md §E.1), never raised."""
+        """Commit for a group without members; per partition the class of the error (§E.1), never raised."""
         request = api.OffsetCommit(group, api.UNKNOWN_MEMBER, api.NO_GENERATION, dict(offsets))
         results = self._client.ask(request)
         return {partition: error or kafka_errors.NoError for partition, error in results.items()}

@@ -294,7 +294,7 @@ class SimulatedConsumer:
         return self
 
     def __exit__(self, kind: Any, *_: object) -> None:
-        # kafka-python does not commit when an exception leaves the block; other clients do (docs/facts/kafka.md §0.2, §C.4).
+        # kafka-python does not commit when an exception leaves the block; other clients do (§0.2, §C.4).
         self.close(autocommit=kind is None or self._library.profile.close_commits_always)
 
     def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None:

@@ -259,7 +259,7 @@ class SimulatedProducer:
     def _request(self, batches: list[Batch]) -> None:
         request = Produce(self._acks, [(batch.partition, batch.entries, batch.size) for batch in batches])
         if self._acks == 0:
-            # Nobody answers: done when handed to the socket. Java and librdkafka tell offset −1 (docs/facts/kafka.md §A.2), while
+            # Nobody answers: done when handed to the socket. Java and librdkafka tell offset −1 (§A.2), while
             # kafka-python 3.0.12 makes up a response whose base offset is 0 (measured on a real broker).
             self._client.send(request, _ignore)
             for batch in batches:

@@ -1,7 +1,8 @@
 """When a log loses its oldest segments: by time, by size, by a moved start offset.
 
 Exactly docs/facts/kafka.md §B.1 (`UnifiedLog.deleteOldSegments`). The check runs every
-`log.retention.check.interval.ms` but changes something rarely; so the broker asks `first_due` when a check would delete something, and runs only those.
+`log.retention.check.interval.ms` but changes something rarely; so the broker asks `first_due` when a check would delete
+something, and runs only those.
 """
 
 from mqverify.simulation.kafka.log import PartitionLog
