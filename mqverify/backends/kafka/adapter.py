@@ -10,7 +10,7 @@ from typing import Any
 
 from mqverify.backends.kafka.admin import KafkaAdmin
 from mqverify.backends.kafka.binding import Binding, stored_size
-from mqverify.backends.kafka.outcomes import commit_outcome, send_outcome
+from mqverify.backends.kafka.outcomes import commit_outcome, one_try, send_outcome
 from mqverify.workload.client import Context, Received
 from mqverify.workload.groups import ConsumerGroup
 
@@ -44,6 +44,8 @@ class KafkaProducerClient:
         self._plan = binding.plan
         self._topic = binding.topic
         self._since_start = binding.since_start
+        self._settings = binding.settings
+        self._now = context.now
         self._recorder = context.recorder
         self._acked = context.marker("acked")
         self._with_key = binding.settings.record_key == "key"
@@ -57,6 +59,7 @@ class KafkaProducerClient:
     def send(self, message: int) -> None:
         plan = self._plan
         token = self._recorder.send_invoked(message)
+        began = self._now()
         try:
             future = self._producer.send(
                 self._topic,
@@ -68,7 +71,7 @@ class KafkaProducerClient:
             self._recorder.send_completed(token, send_outcome(error, handed_over=False))
             return
         future.add_callback(self._on_ack, token, message)
-        future.add_errback(self._on_error, token)
+        future.add_errback(self._on_error, token, began)
 
     def wait(self) -> None:
         self._producer.flush()
@@ -88,8 +91,11 @@ class KafkaProducerClient:
         )
         self._acked(message)
 
-    def _on_error(self, token: int, error: BaseException) -> None:
-        self._recorder.send_completed(token, send_outcome(error, handed_over=True))
+    def _on_error(self, token: int, began: int, error: BaseException) -> None:
+        settings = self._settings
+        once = one_try(self._now() - began, settings.retry_backoff, settings.retries)
+        outcome = send_outcome(error, handed_over=True, once=once, idempotent=settings.idempotent)
+        self._recorder.send_completed(token, outcome)
 
 
 class KafkaConsumerClient:
@@ -97,6 +103,7 @@ class KafkaConsumerClient:
 
     def __init__(self, binding: Binding, context: Context, name: str, group: ConsumerGroup) -> None:
         self._binding = binding
+        self._now = context.now
         self._recorder = context.recorder
         self._decode = binding.plan.payloads.decode
         self._library = binding.library
@@ -145,13 +152,15 @@ class KafkaConsumerClient:
             library.TopicPartition(topic, source): library.OffsetAndMetadata(position, "", -1)
             for source, position in positions.items()
         }
+        began = self._now()
         try:
             if not wait:
                 self._consumer.commit_async(offsets, callback=partial(self._on_commit, tokens))
                 return True
             self._consumer.commit(offsets)
         except library.errors.KafkaError as error:
-            self._settled(tokens, commit_outcome(error))
+            once = one_try(self._now() - began, self._binding.settings.retry_backoff)
+            self._settled(tokens, commit_outcome(error, once))
             return False
         self._settled(tokens, "acked")
         return True
