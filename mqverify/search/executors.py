@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from typing import Any
@@ -48,8 +49,23 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C comes after this, not inside: packages that are just being imported swallow it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def make_executor(jobs: int | None) -> Executor:
     """An executor for `jobs` processes; None: one a core. One job runs in this process."""
+    with _interrupts_held_back():
+        import mqverify.worlds.chunk  # noqa: F401  (what every task needs)
     count = jobs if jobs is not None else len(os.sched_getaffinity(0))
     if count == 1:
         return _Here()

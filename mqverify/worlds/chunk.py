@@ -1,11 +1,10 @@
 """A task of a check: run some seeds of some scenarios and judge them together; findings and summaries come back."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import duckdb
 
@@ -124,8 +123,7 @@ def judge_parts(parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> lis
     found: list[list[Finding]] = [[] for _ in parts]
     if not any(asked):
         return found
-    spill = Path(tempfile.gettempdir()) / f"mqverify-{os.getpid()}"  # made by DuckDB only where memory does not suffice
-    with duckdb.connect(config={"threads": 1, "temp_directory": str(spill)}) as connection:
+    with _database() as connection:
         create_tables(connection)
         load_runs(connection, {run_of[place]: parts[place[0]][1][place[1]][0] for place in numbered})
         load_rows(connection, "runs", [_run_row(run_of[place], place, parts) for place in numbered])
@@ -137,6 +135,21 @@ def judge_parts(parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> lis
             scenario = parts[index][0]
             found[index].append(replace(finding, scenario=scenario.number, run=seed, witness=witness))
     return found
+
+
+@contextmanager
+def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB in memory, on one thread; a folder for what does not fit is made only where it is needed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mqverify-") as spill,
+        duckdb.connect(config={"threads": 1, "temp_directory": spill}) as connection,
+    ):
+        try:
+            yield connection
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _run_row(run: int, place: tuple[int, int], parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> Row:
