@@ -36,6 +36,8 @@ def _run(arguments: list[str]) -> int:
             _tell(str(error))
         elif code == exits.OUR_BUG:
             _tell_bug(error, arguments)
+        elif code == exits.INTERRUPTED:
+            sys.stderr.write("interrupted before anything was judged\n")
         elif isinstance(error, SpecError):
             _tell_diagnostics(error)
         elif isinstance(error, MqverifyError):
