@@ -51,8 +51,11 @@ def _invoke(arguments: list[str]) -> int:
     try:
         app(arguments, prog_name="mqverify")
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # typer makes it exit 1, which has another meaning here
-            raise stop.__context__ from None
+        context = stop.__context__  # typer ends two things in a way of its own
+        if isinstance(context, BrokenPipeError):
+            raise context from None
+        if context is not None and isinstance(context.__cause__, KeyboardInterrupt):
+            raise context.__cause__ from None
         return stop.code if isinstance(stop.code, int) else exits.AS_EXPECTED
     return exits.AS_EXPECTED
 
