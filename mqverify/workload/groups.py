@@ -5,7 +5,7 @@ from typing import Literal
 
 from mqverify.spec.model import Handler, Settle, Workload
 
-__all__ = ["ConsumerGroup", "Worker", "consumers_of", "producers_of", "resolve_groups"]
+__all__ = ["ConsumerGroup", "Worker", "consumers_of", "everybody", "producers_of", "resolve_groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,10 @@ def consumers_of(group: ConsumerGroup, single: bool) -> tuple[Worker, ...]:
     """The consumers of a group; `single` says that it is the only one, so that bare names are enough."""
     prefix = "" if single else f"{group.name}/"
     return tuple(Worker(f"{prefix}consumer-{n}", "consumer", n, group.name) for n in range(1, group.consumers + 1))
+
+
+def everybody(workload: Workload) -> list[Worker]:
+    """Every worker that a spec asks for, in its first incarnation: producers, then the consumers of each group."""
+    groups = resolve_groups(workload)
+    consumers = [worker for group in groups for worker in consumers_of(group, single=len(groups) == 1)]
+    return [*producers_of(workload), *consumers]

@@ -16,6 +16,7 @@ from mqverify.guarantees.registry import catalogue
 from mqverify.history.load import create_tables, load_rows, load_runs
 from mqverify.history.recorder import Row, RunRows
 from mqverify.units import SECOND
+from mqverify.workload.groups import resolve_groups
 from mqverify.workload.plan import draw_plan
 from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.conductor import Outcome
@@ -57,9 +58,10 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     ]
     workload = scenario.spec.workload
     pauses = [fault.handler[1] for fault in scenario.spec.faults if fault.handler is not None]
-    handlings = [(group.handler or workload.handler).takes[1] for group in workload.groups.values()]
+    groups = resolve_groups(workload)
+    handlings = [group.handler.takes[1] for group in groups]
     between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)
-    settlings = [(group.settle or workload.settle).every_time or 0 for group in workload.groups.values()]
+    settlings = [group.settle.every_time or 0 for group in groups]
     own_pace = 2 * max([between_sends, *pauses, *handlings, *settlings])
     return max([least, backend.longest_wait(scenario.settings), own_pace, *times]) + SECOND
 

@@ -123,12 +123,6 @@ class Conductor:
         self.workers[worker.name] = WorkerState(worker, row)
         self.world.launch(worker)
 
-    def everybody(self) -> list[Worker]:
-        """Every worker that the spec asks for, started or not."""
-        single = len(self._groups) == 1
-        consumers = [worker for state in self._groups.values() for worker in consumers_of(state.group, single)]
-        return [*producers_of(self._workload), *consumers]
-
     def live_workers(self, running: bool) -> list[Worker]:
         """In the order in which they were first started; with `running`, only those that are not paused."""
         return [state.worker for state in self.workers.values() if state.alive and not (running and state.paused)]

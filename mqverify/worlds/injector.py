@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.targets import candidates, is_everybody
-from mqverify.workload.groups import Worker
+from mqverify.workload.groups import Worker, everybody
 
 if TYPE_CHECKING:
     from mqverify.worlds.conductor import Conductor
@@ -156,7 +156,7 @@ class Injector:
     def _arm(self, state: _State) -> None:
         """Let it strike the first of its targets that comes to its point, or each of them."""
         state.phase = "armed"
-        names = [worker.name for worker in self._among(state, self._conductor.everybody())]
+        names = [worker.name for worker in self._among(state, everybody(self._conductor.plan.workload))]
         if is_everybody(state.planned.fault) and state.planned.kind != "slow":
             for name in names:
                 self._world.arm(state.planned, [name])

@@ -6,6 +6,7 @@ from mqverify.errors import UsageError
 from mqverify.faults.targets import is_everybody
 from mqverify.spec.model import Spec
 from mqverify.units import SECOND, format_duration
+from mqverify.workload.groups import resolve_groups
 from mqverify.worlds.base import Scenario
 
 __all__ = ["select_scenarios", "unsupported_reason"]
@@ -96,7 +97,7 @@ def _real_limits(scenario: Scenario) -> list[str]:
     workload = scenario.spec.workload
     if any(group.joins == "drained" for group in workload.groups.values()):
         reasons.append("a group that joins later comes to real brokers in a later version")
-    if any((group.settle or workload.settle).policy == "automatic" for group in workload.groups.values()):
+    if any(group.settle.policy == "automatic" for group in resolve_groups(workload)):
         reasons.append("automatic commits of a real client are not observed yet; a later version reads them")
     if scenario.settings.client != "kafka-python":
         reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")

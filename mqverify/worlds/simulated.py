@@ -20,7 +20,7 @@ from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
-from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, producers_of, resolve_groups
+from mqverify.workload.groups import ConsumerGroup, Worker, everybody, resolve_groups
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
 from mqverify.worlds.conductor import Conductor, Outcome
@@ -97,7 +97,7 @@ class SimulatedWorld:
 
         def reached() -> None:
             if at_once:
-                self.arm(planned, [worker.name for worker in candidates(fault, self._everybody())])
+                self.arm(planned, [worker.name for worker in candidates(fault, everybody(self.plan.workload))])
             self.post(told)
 
         self.progress.watch(fault.when.metric, group_of(fault, tuple(self._groups)), planned.threshold, reached)
@@ -188,11 +188,6 @@ class SimulatedWorld:
             self.post(Ended(worker, "stopped", f"{type(failure).__name__}: {failure}"))
         else:
             self._fail(failure)
-
-    def _everybody(self) -> list[Worker]:
-        single = len(self._groups) == 1
-        consumers = [worker for group in self._groups.values() for worker in consumers_of(group, single)]
-        return [*producers_of(self.plan.workload), *consumers]
 
 
 @contextmanager
