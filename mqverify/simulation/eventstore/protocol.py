@@ -1,8 +1,8 @@
 """What clients ask of a node and what it answers: the RPCs of esdbclient as plain values.
 
-They are listed in docs/facts/eventstore.md §F1. A unary call has one answer. A subscription has many: `Confirmed` first,
-then `Events`, `CaughtUp`, `CheckpointReached`, until `Failed` ends it or the client cancels. Positions are ints: stream
-revisions, commit positions.
+They are listed in docs/facts/eventstore.md §F1. A unary call has one answer. A subscription has many: first
+`Confirmed`, then `Events`, `CaughtUp`, `CheckpointReached`, until `Failed` ends it or the client cancels. Positions are
+ints: stream revisions, commit positions.
 """
 
 from collections.abc import Sequence

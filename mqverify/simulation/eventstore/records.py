@@ -1,8 +1,8 @@
 """Events as they are proposed and recorded: the attributes of esdbclient's `NewEvent` and `RecordedEvent`.
 
 The log keeps `RecordedEvent`s themselves, and the look-alike hands out the same objects, so nothing is copied on the
-way of an event. esdbclient's own classes are not imported: that costs a quarter of a second and gRPC; a test holds the two
-against each other.
+way of an event. esdbclient's own classes are not imported: that costs a quarter of a second and gRPC; a test holds the
+two against each other.
 """
 
 from dataclasses import dataclass, field
