@@ -4,14 +4,14 @@ A backend is a system seen through one client library. The same adapter is hande
 a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.process import Process
 from mqverify.workload.client import ConsumerClient, Context, ProducerClient
-from mqverify.workload.groups import ConsumerGroup
+from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
 __all__ = ["Adapter", "Admin", "Backend", "SimulatedBroker"]
@@ -21,21 +21,30 @@ class Admin(Protocol):
     """Provisions, looks and removes, through the client library, outside all consumer groups."""
 
     def create(self, rows: RunRows, stamp: Callable[[], int]) -> None:
-        """Create what the run needs: topics, streams. What it created, `remove` removes, and nothing else.
+        """Create what the run needs: topics, streams. What it created, `remove` removes, and nothing else."""
 
-        Positions that it gives to groups before they start are recorded as settlements, `observed`.
+    def open_group(self, group: ConsumerGroup, rows: RunRows, stamp: Callable[[], int]) -> None:
+        """Create what a group needs before its first consumer starts: a subscription, a place for its parked messages.
+
+        Positions that it gives to the group are recorded as settlements, `observed`.
         """
 
     def remove(self) -> None: ...
 
     def places(self) -> list[str]:
-        """The names of the partitions or streams there are; a place's number is its index."""
+        """The names of the partitions, streams and other sources there are; a place's number is its index."""
 
-    def ends(self) -> Mapping[int, int]:
-        """Of each source: the position behind its last message, as the broker says now."""
+    def behind(self, progress: Mapping[str, Mapping[int, int]]) -> Mapping[str, Sequence[str]]:
+        """Of each group what the broker still owes it, in words for people; nothing at its end.
 
-    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> None:
-        """Be a fresh reader: record one pass over everything that can be read (`readings`, `log`, `bounds`)."""
+        `progress`: for each group, by name, the next position of each source, as its consumers told.
+        """
+
+    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
+        """Be a fresh reader: record passes over everything that can be read (`readings`, `log`, `bounds`).
+
+        Each pass is a reading, numbered from `reading` on; returns the next number.
+        """
 
     def footprint(self) -> Mapping[str, int]: ...
 
@@ -67,6 +76,9 @@ class SimulatedBroker(Protocol):
     def leader(self, group: str) -> str | None:
         """The client id of the group's leader, where the system has one."""
 
+    def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
+        """From now on write down what the broker settles by itself, such as a subscription's checkpoints."""
+
 
 class Backend(Protocol):
     """One system. `vocabulary` gives its own words for `position` and `place` in sentences."""
@@ -83,8 +95,8 @@ class Backend(Protocol):
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         """Where the group starts the first time: `beginning` or `end`."""
 
-    def delivery(self, settings: Any) -> str:
-        """`exclusive`, `competing` or `own`: how the system shares messages in a group."""
+    def delivery(self, settings: Any) -> Delivery:
+        """How the system shares messages in a group."""
 
     def promises(self, settings: Any) -> Iterable[tuple[str, str]]:
         """Rows for the history's `settings`: native names, and the generic ones such as `retention` in nanoseconds."""

@@ -5,13 +5,27 @@ client library; a world implements `Context` once. Loops, adapters and libraries
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Literal, Protocol
 
-__all__ = ["ConsumerClient", "Context", "Metric", "Point", "ProducerClient", "Received", "Recorder"]
+__all__ = [
+    "ConsumerClient",
+    "Context",
+    "Feed",
+    "Metric",
+    "Point",
+    "ProducerClient",
+    "Received",
+    "Recorder",
+    "Rejection",
+    "Unsure",
+]
 
 Point = Literal["before_handle", "in_handler", "before_settle", "in_settle", "after_settle"]
 Metric = Literal["sent", "acked", "delivered", "handled", "settled"]
+Rejection = Literal["retry", "skip", "park"]
+Unsure = tuple[int, int, int | None]
+"""A message whose send ended in doubt, how often it was tried, and the revision that it expected, if any."""
 Recorder = Any
 """`WorkerRecorder`, or `FileRecorder` with the same methods."""
 
@@ -19,22 +33,42 @@ Recorder = Any
 class Received:
     """One delivery in a consumer's hands. `token` names its row in the recorder."""
 
-    __slots__ = ("facts", "message", "position", "source", "token")
+    __slots__ = ("facts", "message", "native", "position", "source", "token", "tries")
 
-    def __init__(self, token: int, message: int | None, source: int, position: int, facts: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        token: int,
+        message: int | None,
+        source: int,
+        position: int,
+        facts: tuple[Any, ...],
+        native: Any = None,
+        tries: int = 1,
+    ) -> None:
         self.token = token
         self.message = message
         self.source = source
         self.position = position
+        """Its position along `source`."""
         self.facts = facts
         """The first arguments of `recorder.delivered`, to record another attempt in place."""
+        self.native = native
+        """The client library's own object."""
+        self.tries = tries
+        """Which delivery of the message it is by the system's own count, from 1; 1 where the system counts none."""
 
 
 class ProducerClient(Protocol):
     """Sends the plan's messages. It records each try, and its outcome as the client library tells it."""
 
-    def send(self, message: int) -> None:
-        """Hand one message to the client library; its outcome is recorded when it is known."""
+    unsure: list[Unsure]
+    """Sends whose outcome is unknown, added as that becomes known; whoever sends them again takes them out."""
+
+    def send(self, message: int, attempt: int = 1, expected: int | None = None) -> None:
+        """Hand one message to the client library; its outcome is recorded when it is known.
+
+        Sent again it is the same message to a system that can tell (an event's id), and expects what it first expected.
+        """
 
     def wait(self) -> None:
         """Block until the outcome of every message sent so far is known."""
@@ -44,6 +78,9 @@ class ProducerClient(Protocol):
 
 class ConsumerClient(Protocol):
     """Receives and settles, in the broker's own way. It records deliveries, settlements and assignments."""
+
+    redelivers: bool
+    """Whether the system hands a rejected message out again; else the loop tries again in place."""
 
     def start(self) -> None:
         """Join the group, subscribe. Where it starts may be known only after polls."""
@@ -57,11 +94,30 @@ class ConsumerClient(Protocol):
         False if the broker refused or its answer did not come: the loop goes on all the same.
         """
 
+    def reject(self, received: Received, action: Rejection) -> bool:
+        """Its handler failed: have it handed out again (where the system `redelivers`), skip it, or park it.
+
+        Returns whether that settled it. If not, the loop settles it as if it were handled.
+        """
+
     def progress(self) -> Mapping[int, int] | None:
-        """The next position of each source it owns; None while it does not know what it owns or where it starts."""
+        """The next position of each source it owns; None while it does not know what it owns or where it starts.
+
+        Empty where the broker alone knows.
+        """
 
     def close(self, clean: bool) -> None:
         """Leave. `clean` is False when an exception leaves a `with` block."""
+
+
+class Feed(Protocol):
+    """What an iterator of the client library yields, fetched beside the loop, in a thread of the worker's own."""
+
+    def take(self, timeout: int, most: int) -> Sequence[Any]:
+        """What has come, at most `most`; waits up to `timeout` nanoseconds for the first.
+
+        Raises the iterator's exception once everything before it was taken.
+        """
 
 
 class Context(Protocol):
@@ -69,6 +125,11 @@ class Context(Protocol):
 
     recorder: Recorder
     dice: random.Random
+    checkpoints: MutableMapping[str, int]
+    """Positions that the application keeps where a crash does not reach them, by names of its own."""
+
+    def feed(self, items: Iterable[Any], capacity: int) -> Feed:
+        """Iterate over `items` beside the loop; at most `capacity` wait to be taken."""
 
     def now(self) -> int:
         """Nanoseconds since the run's start."""

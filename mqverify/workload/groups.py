@@ -1,11 +1,16 @@
 """The consumer groups of a workload, with every default resolved."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from mqverify.spec.model import Handler, Settle, Workload
 
-__all__ = ["ConsumerGroup", "Worker", "consumers_of", "everybody", "producers_of", "resolve_groups"]
+__all__ = ["ConsumerGroup", "Delivery", "Worker", "consumers_of", "everybody", "producers_of", "resolve_groups"]
+
+Delivery = Literal["exclusive", "competing", "own"]
+"""How a system gives messages to the consumers of a group: to the one who owns their source, to whoever is free, or all
+to each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +18,21 @@ class ConsumerGroup:
     """Consumers who share the work. `start` is None where the backend's own setting decides."""
 
     name: str
+    team: str
+    """The group of the spec. Consumers to whom everything is given are a group each, and together a team."""
     consumers: int
     joins: Literal["start", "drained"]
     start: Literal["beginning", "end"] | None
     settle: Settle
     commit: Literal["sync", "async"]
     handler: Handler
+    delivery: Delivery = "exclusive"
+    sharded: bool = False
+    """Whether each consumer handles its share of the keys only, though everything is given to it."""
+    first: int = 1
+    """The number of its first consumer."""
+    prefix: str = ""
+    """What stands before the names of its consumers: `billing/`, or nothing where the spec has a single group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +43,61 @@ class Worker:
     """`producer-1`, `consumer-2`, `billing/consumer-2` where there are several groups."""
     kind: Literal["producer", "consumer"]
     number: int
-    """From 1."""
+    """From 1, within the spec's group."""
     group: str | None
     incarnation: int = 1
+    team: str | None = None
+    shard: int | None = None
 
 
-def resolve_groups(workload: Workload) -> tuple[ConsumerGroup, ...]:
-    """The groups in the order of the spec."""
-    return tuple(
-        ConsumerGroup(
-            name=name,
-            consumers=group.consumers or workload.consumers,
-            joins=group.joins,
-            start=group.start,
-            settle=group.settle or workload.settle,
-            commit=group.commit or workload.commit,
-            handler=group.handler or workload.handler,
-        )
-        for name, group in workload.groups.items()
-    )
+def resolve_groups(workload: Workload, delivery: Delivery = "exclusive") -> tuple[ConsumerGroup, ...]:
+    """The groups in the order of the spec; a team's consumers are a group each where nothing is shared among them."""
+    single = len(workload.groups) == 1
+    sharded = workload.shard is not None and delivery == "own"
+    resolved = []
+    for team, group in workload.groups.items():
+        consumers = group.consumers or workload.consumers
+        apart = delivery == "own" and not sharded and consumers > 1
+        prefix = "" if single else f"{team}/"
+        for number in range(1, consumers + 1) if apart else (1,):
+            resolved.append(
+                ConsumerGroup(
+                    name=f"{prefix}consumer-{number}" if apart else team,
+                    team=team,
+                    consumers=1 if apart else consumers,
+                    joins=group.joins,
+                    start=group.start,
+                    settle=group.settle or workload.settle,
+                    commit=group.commit or workload.commit,
+                    handler=group.handler or workload.handler,
+                    delivery=delivery,
+                    sharded=sharded,
+                    first=number,
+                    prefix=prefix,
+                )
+            )
+    return tuple(resolved)
 
 
 def producers_of(workload: Workload) -> tuple[Worker, ...]:
     return tuple(Worker(f"producer-{n}", "producer", n, None) for n in range(1, workload.producers + 1))
 
 
-def consumers_of(group: ConsumerGroup, single: bool) -> tuple[Worker, ...]:
-    """The consumers of a group; `single` says that it is the only one, so that bare names are enough."""
-    prefix = "" if single else f"{group.name}/"
-    return tuple(Worker(f"{prefix}consumer-{n}", "consumer", n, group.name) for n in range(1, group.consumers + 1))
+def consumers_of(group: ConsumerGroup) -> tuple[Worker, ...]:
+    """The consumers of a group, in their first incarnations."""
+    return tuple(
+        Worker(
+            f"{group.prefix}consumer-{n}",
+            "consumer",
+            n,
+            group.name,
+            team=group.team,
+            shard=n - 1 if group.sharded else None,
+        )
+        for n in range(group.first, group.first + group.consumers)
+    )
 
 
-def everybody(workload: Workload) -> list[Worker]:
+def everybody(workload: Workload, groups: Iterable[ConsumerGroup]) -> list[Worker]:
     """Every worker that a spec asks for, in its first incarnation: producers, then the consumers of each group."""
-    groups = resolve_groups(workload)
-    consumers = [worker for group in groups for worker in consumers_of(group, single=len(groups) == 1)]
-    return [*producers_of(workload), *consumers]
+    return [*producers_of(workload), *(worker for group in groups for worker in consumers_of(group))]
