@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-__all__ = ["EPOCH", "NewEvent", "RecordedEvent"]
+__all__ = ["EPOCH", "NewEvent", "RecordedEvent", "UnresolvedLink"]
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Virtual time 0."""
@@ -99,5 +99,36 @@ class RecordedEvent:
     def is_caught_up(self) -> bool:
         return False
 
+    def resolved_from(self, link: "RecordedEvent") -> "RecordedEvent":
+        """This event as the target of `link`."""
+        return self._like(RecordedEvent, link, self.retry_count)
+
+    def with_retry_count(self, retry_count: int) -> "RecordedEvent":
+        """This event as it is pushed to a consumer of a group."""
+        return self._like(type(self), self.link, retry_count)
+
+    def _like(
+        self, kind: "type[RecordedEvent]", link: "RecordedEvent | None", retry_count: int | None
+    ) -> "RecordedEvent":
+        return kind(
+            self.type, self.data, self.metadata, self.content_type, self.id, self.stream_name, self.stream_position,
+            self.commit_position, self.prepare_position, self.created, link, retry_count,
+        )  # fmt: skip
+
     def __repr__(self) -> str:
-        return f"RecordedEvent({self.stream_name}@{self.stream_position}, {self.type}, retry_count={self.retry_count})"
+        place = f"{self.stream_name}@{self.stream_position}"
+        return f"{type(self).__name__}({place}, {self.type}, retry_count={self.retry_count})"
+
+
+class UnresolvedLink(RecordedEvent):
+    """A link whose target is gone, sent to a client that asked for links to be resolved.
+
+    On the wire its `event` is unset; esdbclient skips it without a word, and never acknowledges it
+    (docs/facts/eventstore.md §D).
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, link: RecordedEvent) -> "UnresolvedLink":
+        return link._like(cls, None, link.retry_count)  # type: ignore[return-value]
