@@ -61,7 +61,8 @@ class Adapter(Protocol):
 
     def producer(self, context: Context, name: str) -> ProducerClient: ...
 
-    def consumer(self, context: Context, name: str, group: ConsumerGroup) -> ConsumerClient: ...
+    def consumer(self, context: Context, name: str, group: ConsumerGroup, shard: int | None = None) -> ConsumerClient:
+        """`shard`: in a sharded group, which share of the keys is the consumer's, from 0."""
 
     def admin(self) -> Admin: ...
 

@@ -61,12 +61,11 @@ class Progress:
         """A callable that marks a message, by its number, as having reached the milestone."""
         return self._counters[metric, group or ""].mark
 
-    def count(self, metric: str, group: str | None) -> int:
-        """How many distinct messages reached it; without a group, in the slowest one."""
+    def count(self, metric: str, groups: Sequence[str] = ()) -> int:
+        """How many distinct messages reached it in the slowest of these groups; without any, of all."""
         if metric in _PRODUCER_METRICS:
             return self._counters[metric, ""].count
-        groups = self._groups if group is None else (group,)
-        return min((self._counters[metric, name].count for name in groups), default=0)
+        return min((self._counters[metric, name].count for name in groups or self._groups), default=0)
 
     def total(self) -> int:
         """Grows with every message that reaches a milestone, up to a bound also with those that do so again.
@@ -78,12 +77,11 @@ class Progress:
             for counter in self._counters.values()
         )
 
-    def watch(self, metric: str, group: str | None, threshold: int, call: Callable[[], None]) -> None:
-        """Call once when the count is reached; without a group, when the slowest one has reached it."""
+    def watch(self, metric: str, groups: Sequence[str], threshold: int, call: Callable[[], None]) -> None:
+        """Call once when the slowest of these groups has reached the count."""
         if metric in _PRODUCER_METRICS:
             self._counters[metric, ""].watch(threshold, call)
             return
-        groups = self._groups if group is None else (group,)
         missing = len(groups)
 
         def one_more() -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from mqverify.spec.model import Fault
-from mqverify.workload.groups import Worker
+from mqverify.workload.groups import ConsumerGroup, Worker
 
-__all__ = ["candidates", "group_of", "is_everybody"]
+__all__ = ["candidates", "groups_of", "is_everybody"]
 
 
 def is_everybody(fault: Fault) -> bool:
@@ -13,15 +13,19 @@ def is_everybody(fault: Fault) -> bool:
     return any(target.startswith("all ") for target in fault.target)
 
 
-def group_of(fault: Fault, groups: Sequence[str]) -> str | None:
-    """The group that a fault's target lies in: the one it names, else the only one there is."""
+def groups_of(fault: Fault, groups: Sequence[ConsumerGroup]) -> tuple[str, ...]:
+    """The groups that a fault's target lies in, by name: all of them where it names neither a group nor a consumer."""
     if fault.group is not None:
-        return fault.group
-    for target in fault.target:
-        name, slash, _ = target.partition("/")
-        if slash and name in groups:
-            return name
-    return groups[0] if len(groups) == 1 else None
+        return tuple(group.name for group in groups if group.team == fault.group)
+    named = tuple(group.name for group in groups if any(_lies_in(target, group) for target in fault.target))
+    return named or tuple(group.name for group in groups)
+
+
+def _lies_in(target: str, group: ConsumerGroup) -> bool:
+    if target == group.name:
+        return True
+    team, slash, _ = target.rpartition("/")
+    return bool(slash) and team == group.team and group.name == group.team
 
 
 def candidates(fault: Fault, workers: Iterable[Worker], leader: str | None = None) -> list[Worker]:
@@ -30,7 +34,7 @@ def candidates(fault: Fault, workers: Iterable[Worker], leader: str | None = Non
 
 
 def _means(target: str, fault: Fault, worker: Worker, leader: str | None) -> bool:
-    if fault.group is not None and worker.group is not None and worker.group != fault.group:
+    if fault.group is not None and worker.team is not None and worker.team != fault.group:
         return False
     match target:
         case "consumer" | "all consumers":

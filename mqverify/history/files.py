@@ -74,11 +74,6 @@ class FileRecorder:
                 os.close(self._file)
                 self._file = -1
 
-    @property
-    def sends_invoked(self) -> int:
-        """How many sends this incarnation has begun."""
-        return self._tokens["send"]
-
     # --- producers -----------------------------------------------------------------------------------------------
 
     def send_invoked(self, message: int, attempt: int = 1, expected: int | None = None) -> int:
@@ -148,8 +143,8 @@ class FileRecorder:
     def assigned(self, source: int, epoch: int | None = None) -> int:
         return self._assignment("assigned", source, epoch)
 
-    def start_known(self, token: int, start_position: int, start_from: str) -> None:
-        self._append(_START_KNOWN, (token, start_position), _STARTS[start_from])
+    def start_known(self, token: int, start_position: int | None, start_from: str) -> None:
+        self._append(_START_KNOWN, (token, _or_null(start_position)), _STARTS[start_from])
 
     def revoked(self, source: int, epoch: int | None = None) -> None:
         self._assignment("revoked", source, epoch)

@@ -9,12 +9,12 @@ A recorder stamps every call with `clock()`, which strictly increases within a s
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from mqverify.history.tables import TABLES
 
-__all__ = ["Messages", "Row", "RunRows", "WorkerRecorder", "strictly_increasing"]
+__all__ = ["Messages", "Row", "RunRows", "WorkerRecorder", "left_behind", "strictly_increasing"]
 
 Row = list[Any]
 
@@ -85,6 +85,16 @@ _SETTLED_AT, _SETTLED = _SETTLEMENTS["completed_at"], _SETTLEMENTS["outcome"]
 _START, _START_FROM, _DONE_AT = (_ASSIGNMENTS[name] for name in ("start_position", "start_from", "done_at"))
 
 
+def left_behind(sends: Iterable[Row], producer: str) -> tuple[int, tuple[tuple[int, int, int | None], ...]]:
+    """How many messages a producer has begun to send, and which of them ended in doubt.
+
+    The latter as (message, tries, the revision expected).
+    """
+    last = {row[_SENDS["message"]]: row for row in sends if row[_SENDS["producer"]] == producer}
+    unsure = (row for row in last.values() if row[_SENDS["outcome"]] == "unknown")
+    return len(last), tuple((row[_SENDS["message"]], row[_SENDS["try"]], row[_SENDS["expected"]]) for row in unsure)
+
+
 class WorkerRecorder:
     """Records what one incarnation of one worker does. Tokens that calls return name the row for later calls."""
 
@@ -112,11 +122,6 @@ class WorkerRecorder:
         self._all_deliveries = rows.tables["deliveries"]
         self._all_settlements = rows.tables["settlements"]
         self._all_assignments = rows.tables["assignments"]
-
-    @property
-    def sends_invoked(self) -> int:
-        """How many sends this incarnation has begun."""
-        return len(self._sends)
 
     # --- producers -----------------------------------------------------------------------------------------------
 
@@ -210,7 +215,8 @@ class WorkerRecorder:
         """A source was given to this consumer; where it starts is not known yet."""
         return self._assignment(source, epoch, "assigned")
 
-    def start_known(self, token: int, start_position: int, start_from: str) -> None:
+    def start_known(self, token: int, start_position: int | None, start_from: str) -> None:
+        """Where it starts is settled; the position is None where the broker keeps it to itself."""
         row = self._assignments[token]
         row[_START], row[_START_FROM], row[_DONE_AT] = start_position, start_from, self.clock()
 

@@ -98,7 +98,7 @@ CALLS: tuple[Call, ...] = (
     _call("settling", "action covers settled_by", "source source_position message:message?", "settlement"),
     _call("settled", "outcome", "token:settlement"),
     _call("assigned", "", "source epoch:int?", "assignment"),
-    _call("start_known", "start_from", "token:assignment start_position"),
+    _call("start_known", "start_from", "token:assignment start_position:int?"),
     _call("revoked", "", "source epoch:int?", "assignment"),
     _call("lost", "", "source epoch:int?", "assignment"),
 )

@@ -115,7 +115,7 @@ _ALL = (
     _table(
         "bounds",
         "how far one reading could and did see in one partition",
-        "reading place:text partition first_position end_position read_to read_at",
+        "reading place:text consumer_group:text? partition first_position end_position read_to read_at",
     ),
     _table(
         "effects",

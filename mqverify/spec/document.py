@@ -88,9 +88,10 @@ def _spec(
     text: str,
 ) -> Spec:
     sections = {}
+    faults = tuple(line.fault for line in lines)
     for label, section in backends.items():
         system = registry.systems[section.system]
-        reasons = dict.fromkeys([*section.unsupported, *system.misses(workload)])
+        reasons = dict.fromkeys([*section.unsupported, *system.misses(section.settings, workload, faults)])
         sections[label] = section.model_copy(update={"unsupported": tuple(reasons)})
     return Spec(
         name=plain["spec"],
@@ -102,7 +103,7 @@ def _spec(
         runs=plain.get("runs"),
         workload=workload,
         backends=sections,
-        faults=tuple(line.fault for line in lines),
+        faults=faults,
         expect=expect,
         unsupported=unsupported_words(workload, lines),
     )

@@ -43,6 +43,8 @@ class Handler(_Model):
     attempts: int = Field(default=1, ge=1)
     on_failure: Literal["retry", "skip", "park", "stop", "crash"] = "retry"
     close: Literal["always", "clean_only", "never"] = "always"
+    restart_after: int | None = None
+    """Nanoseconds after which a supervisor starts a consumer again that `stop` or `crash` ended; None: nobody does."""
 
 
 class Settle(_Model):

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
-from mqverify.spec.model import Workload
+from mqverify.spec.model import Fault, Workload
 
 __all__ = [
     "Contradiction",
@@ -109,7 +109,7 @@ class System:
     contradictions: Callable[[Any], Iterable[Contradiction]] = _none
     limits: Callable[[Any], Iterable[str]] = _none
     """Why this version of mqverify cannot run a backend with these settings."""
-    misses: Callable[[Workload], Iterable[str]] = _none
+    misses: Callable[[Any, Workload, Sequence[Fault]], Iterable[str]] = lambda _settings, _workload, _faults: ()
     """What a workload asks for that the system has not."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """Native settings that a spec says elsewhere, with where."""

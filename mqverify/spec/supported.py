@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mqverify.spec.fault_lines import FaultLine
-from mqverify.spec.model import Handler, Settle, Workload
+from mqverify.spec.model import Settle, Workload
 
 __all__ = ["unsupported_words"]
 
@@ -17,28 +17,18 @@ def unsupported_words(workload: Workload, faults: Sequence[FaultLine]) -> tuple[
 
 def _of_workload(workload: Workload) -> Iterable[str]:
     settles: list[Settle] = [workload.settle]
-    handlers: list[Handler] = [workload.handler]
     sinks = [workload.sink]
     for group in workload.groups.values():
         settles += [group.settle] if group.settle else []
-        handlers += [group.handler] if group.handler else []
         sinks += [group.sink] if group.sink else []
     if any(settle.policy == "with_effect" for settle in settles):
         yield f"settle: with_effect {_LATER}"
-    if any(handler.on_failure == "park" for handler in handlers):
-        yield f"on_failure: park {_LATER}"
     for sink in dict.fromkeys(sinks):
         if sink != "plain":
             yield f"sink: {sink} {_LATER}"
-    if workload.writers_per_key != 1:
-        yield f"writers_per_key: {workload.writers_per_key} {_LATER}"
-    for name, value in (("batch", workload.batch), ("transaction", workload.transaction), ("shard", workload.shard)):
+    for name, value in (("batch", workload.batch), ("transaction", workload.transaction)):
         if value is not None:
             yield f"{name}: {value} {_LATER}"
-    if workload.expected_revision != "any":
-        yield f"expected_revision: {workload.expected_revision} {_LATER}"
-    if workload.on_unknown != "leave":
-        yield f"on_unknown: {workload.on_unknown} {_LATER}"
 
 
 def _of_faults(faults: Sequence[FaultLine]) -> Iterable[str]:

@@ -11,7 +11,7 @@ from mqverify.spec.composites import OneOf, Record, Word
 from mqverify.spec.issues import Issues
 from mqverify.spec.model import Group, Handler, Keys, Settle, Workload
 from mqverify.spec.nodes import Mapping, Node, Sequence, describe
-from mqverify.spec.quantities import DURATION_RANGE, ONE_IN, RATE, SIZE, EveryTimeOrCount
+from mqverify.spec.quantities import DURATION, DURATION_RANGE, ONE_IN, RATE, SIZE, EveryTimeOrCount
 from mqverify.spec.shapes import INVALID, NAME_PATTERN, Choice, JsonSchema, Name, Quantity, Shape, Whole
 from mqverify.spec.targets import Crew
 from mqverify.units import UnitError, parse_share
@@ -114,6 +114,11 @@ HANDLER: Final = Made(
                 Choice(("always", "clean_only", "never"), "way to close"),
                 "with on_failure: stop, whether the client is closed: always (finally), clean_only (with), never. "
                 "Default: always",
+            ),
+            "restart_after": Word(
+                DURATION,
+                "with on_failure: stop or crash, when a supervisor starts the consumer again; it gives up after 20 "
+                "restarts without anything new handled. Default: never",
             ),
         },
         "'handler'",

@@ -1,14 +1,15 @@
 """The consumer loop: poll, handle, settle, in the order that `settle:` says. Plain blocking code, written once.
 
 It behaves like the application that a spec describes, naive where applications are naive: after a rejected settlement
-it goes on with the batch in its hands, and a retry in place blocks what is behind it.
+it goes on with the batch in its hands, and a retry in place blocks what is behind it. Where the system hands a rejected
+message out again, a retry is such a rejection, and nothing is blocked.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mqverify.spec.model import Handler, Settle
-from mqverify.workload.client import ConsumerClient, Context, Received
+from mqverify.workload.client import ConsumerClient, Context, Received, Rejection
 
 __all__ = ["ConsumerDuties", "HandlerFailed", "consume"]
 
@@ -91,27 +92,34 @@ class _Consumer:
                 self._delivered(received.message)
         policy = self._policy
         reached = self._context.reached
+        done: list[Received] = []
         if policy == "before_batch":
             self._settle(batch)
         for received in batch:
             if policy == "before_handling":
                 self._settle((received,))
             reached("before_handle")
-            self._handle(received)
+            if not self._handle(received):
+                continue
             if policy == "after_handling":
                 self._settle((received,))
+            elif policy == "after_batch":
+                done.append(received)
             elif policy == "every":
                 self._pending.append(received)
                 if self._every_count is not None and len(self._pending) >= self._every_count:
                     self._settle_pending()
                 self._settle_if_time()
-        if policy == "after_batch":
-            self._settle(batch)
+        if done:
+            self._settle(done)
 
-    def _handle(self, received: Received) -> None:
-        """Handle one message, in place again after failures; the effect is the handler's last act."""
+    def _handle(self, received: Received) -> bool:
+        """Handle one message, and again after failures; the effect is the handler's last act.
+
+        Returns whether it is still to be settled: not if it was rejected and that settled it.
+        """
         context, recorder, handler = self._context, self._recorder, self._handler
-        token, attempt, pause = received.token, 1, _FIRST_RETRY_PAUSE
+        token, attempt, pause = received.token, received.tries, _FIRST_RETRY_PAUSE
         while True:
             recorder.handler_started(token)
             takes = context.handling_time(self._draw_time())
@@ -122,11 +130,12 @@ class _Consumer:
                 recorder.handler_ended(token, "handled")
                 if received.message is not None:
                     self._handled(received.message)
-                return
+                return True
             recorder.handler_ended(token, "failed")
+            rejection = self._rejection(received, attempt)
+            if rejection != "retry" or self._client.redelivers:
+                return not self._client.reject(received, rejection)
             if attempt >= handler.attempts:
-                if self._given_up(received):
-                    return
                 context.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY_PAUSE)
             if context.stopping():
@@ -134,16 +143,17 @@ class _Consumer:
             attempt += 1
             token = recorder.delivered(*received.facts, delivery=received.token, attempt=attempt)
 
-    def _given_up(self, received: Received) -> bool:
-        """What `on_failure:` says once all attempts failed; whether the loop goes on behind the message."""
-        match self._handler.on_failure:
-            case "skip":
-                return True
-            case "stop":
-                raise HandlerFailed(f"message {received.message} could not be handled")
-            case "crash":
-                self._context.crash()
-        return False
+    def _rejection(self, received: Received, attempt: int) -> Rejection:
+        """What to do with a message that failed: try it again, or what `on_failure:` says once all attempts failed."""
+        on_failure = self._handler.on_failure
+        if attempt < self._handler.attempts:
+            return "retry"
+        if on_failure == "stop":
+            raise HandlerFailed(f"message {received.message} could not be handled")
+        if on_failure == "crash":
+            self._context.crash()
+            raise HandlerFailed(f"message {received.message} killed its consumer")
+        return on_failure
 
     def _draw_time(self) -> int:
         least, most = self._handler.takes

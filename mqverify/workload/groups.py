@@ -52,31 +52,36 @@ class Worker:
 
 def resolve_groups(workload: Workload, delivery: Delivery = "exclusive") -> tuple[ConsumerGroup, ...]:
     """The groups in the order of the spec; a team's consumers are a group each where nothing is shared among them."""
-    single = len(workload.groups) == 1
-    sharded = workload.shard is not None and delivery == "own"
-    resolved = []
-    for team, group in workload.groups.items():
-        consumers = group.consumers or workload.consumers
-        apart = delivery == "own" and not sharded and consumers > 1
-        prefix = "" if single else f"{team}/"
-        for number in range(1, consumers + 1) if apart else (1,):
-            resolved.append(
-                ConsumerGroup(
-                    name=f"{prefix}consumer-{number}" if apart else team,
-                    team=team,
-                    consumers=1 if apart else consumers,
-                    joins=group.joins,
-                    start=group.start,
-                    settle=group.settle or workload.settle,
-                    commit=group.commit or workload.commit,
-                    handler=group.handler or workload.handler,
-                    delivery=delivery,
-                    sharded=sharded,
-                    first=number,
-                    prefix=prefix,
-                )
-            )
+    resolved: list[ConsumerGroup] = []
+    for team in workload.groups:
+        resolved += _resolve(workload, team, delivery)
     return tuple(resolved)
+
+
+def _resolve(workload: Workload, team: str, delivery: Delivery) -> list[ConsumerGroup]:
+    """The groups of one team."""
+    group = workload.groups[team]
+    consumers = group.consumers or workload.consumers
+    sharded = workload.shard is not None and delivery == "own"
+    apart = delivery == "own" and not sharded and consumers > 1
+    prefix = "" if len(workload.groups) == 1 else f"{team}/"
+    return [
+        ConsumerGroup(
+            name=f"{prefix}consumer-{number}" if apart else team,
+            team=team,
+            consumers=1 if apart else consumers,
+            joins=group.joins,
+            start=group.start,
+            settle=group.settle or workload.settle,
+            commit=group.commit or workload.commit,
+            handler=group.handler or workload.handler,
+            delivery=delivery,
+            sharded=sharded,
+            first=number,
+            prefix=prefix,
+        )
+        for number in (range(1, consumers + 1) if apart else (1,))
+    ]
 
 
 def producers_of(workload: Workload) -> tuple[Worker, ...]:

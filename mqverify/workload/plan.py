@@ -36,16 +36,23 @@ class Plan:
     sequences: list[int]
     """Of each message: which of its key's messages it is, from 0."""
     poison: dict[str, frozenset[int]]
-    """Of each group: the messages that its handler fails to handle, every time."""
+    """Of each group of the spec: the messages that its handler fails to handle, every time."""
 
-    def producer_of(self, message: int) -> int:
-        """A key belongs to one producer, so that a key has one send order."""
-        return self.key_numbers[message] % self.workload.producers
+    @cached_property
+    def producers(self) -> list[int]:
+        """Of each message: its producer, from 0.
+
+        A key belongs to one producer, so that it has one send order, or to `writers_per_key` who take turns.
+        """
+        producers, writers = self.workload.producers, self.workload.writers_per_key
+        if writers == 1:
+            return [key % producers for key in self.key_numbers]
+        numbered = zip(self.key_numbers, self.sequences, strict=True)
+        return [(key * writers + sequence % writers) % producers for key, sequence in numbered]
 
     def messages_of(self, producer: int) -> list[int]:
         """What a producer (from 0) sends, in order."""
-        count = self.workload.producers
-        return [message for message, key in enumerate(self.key_numbers) if key % count == producer]
+        return [message for message, sender in enumerate(self.producers) if sender == producer]
 
     def due_at(self, message: int) -> int:
         """Nanoseconds after the producers' start before which a message is not sent; 0 without a rate."""
@@ -54,8 +61,7 @@ class Plan:
 
     @cached_property
     def payloads(self) -> Payloads:
-        producers = [key % self.workload.producers for key in self.key_numbers]
-        return Payloads(self.keys, self.sequences, producers, self.workload.payload)
+        return Payloads(self.keys, self.sequences, self.producers, self.workload.payload)
 
 
 def draw_plan(workload: Workload, seed: int) -> Plan:
@@ -74,7 +80,7 @@ def draw_plan(workload: Workload, seed: int) -> Plan:
         keys=[names[number] for number in key_numbers],
         sequences=sequences,
         poison={
-            group.name: _draw_poison(group.handler.poison_one_in, workload.messages, stream(seed, "poison"))
+            group.team: _draw_poison(group.handler.poison_one_in, workload.messages, stream(seed, "poison"))
             for group in resolve_groups(workload)
         },
     )

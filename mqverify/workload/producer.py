@@ -1,35 +1,68 @@
 """The producer loop: send the plan's messages of one producer, in order. Plain blocking code, written once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mqverify.workload.client import Context, ProducerClient
+from mqverify.workload.client import Context, ProducerClient, Unsure
 
-__all__ = ["SEND_COST", "produce"]
+__all__ = ["SEND_COST", "ProducerDuties", "produce"]
 
 SEND_COST = 20_000
 """Nanoseconds of virtual time that one send costs the application."""
 
 
-def produce(
-    client: ProducerClient,
-    context: Context,
-    messages: Sequence[int],
-    due: Sequence[int] | None,
-    one_in_flight: bool,
-) -> None:
-    """Send `messages` in order, each not before its `due` time (nanoseconds since the run's start), then wait for all.
+_RETRY_PAUSE = 100_000_000
+_MOST_TRIES = 10
 
-    A restarted producer is handed the messages after the last one that it invoked before.
-    """
+
+@dataclass(frozen=True, slots=True)
+class ProducerDuties:
+    """What one incarnation of a producer is to send."""
+
+    messages: Sequence[int]
+    """A restarted producer goes on after the last one that an earlier incarnation invoked."""
+    due: Sequence[int] | None = None
+    """Of each message the time (nanoseconds since the run's start) before which it is not sent."""
+    one_in_flight: bool = False
+    retry_unsure: bool = False
+    """`on_unknown: retry`: send again what may not have arrived."""
+    unsure: Sequence[Unsure] = ()
+    """What earlier incarnations left in doubt."""
+
+
+def produce(client: ProducerClient, context: Context, duties: ProducerDuties) -> None:
+    """Send everything in order, then wait for all outcomes."""
     sent = context.marker("sent")
-    for number, message in enumerate(messages):
+    if duties.retry_unsure:
+        _send_again(client, context, duties.unsure)
+    for number, message in enumerate(duties.messages):
         if context.stopping():
             break
-        wait = SEND_COST if due is None else max(SEND_COST, due[number] - context.now())
+        wait = SEND_COST if duties.due is None else max(SEND_COST, duties.due[number] - context.now())
         context.sleep(wait)
         client.send(message)
         sent(message)
-        if one_in_flight:
+        if duties.one_in_flight:
             client.wait()
+        if duties.retry_unsure:
+            _retry(client, context)
     client.wait()
+    if duties.retry_unsure:
+        _retry(client, context)
     client.close()
+
+
+def _retry(client: ProducerClient, context: Context) -> None:
+    """Send again what is in doubt, until it is no more, or has been tried often enough."""
+    while client.unsure:
+        unsure = [one for one in client.unsure if one[1] < _MOST_TRIES]
+        client.unsure.clear()
+        context.sleep(_RETRY_PAUSE)
+        _send_again(client, context, unsure)
+
+
+def _send_again(client: ProducerClient, context: Context, unsure: Sequence[Unsure]) -> None:
+    for message, tries, expected in unsure:
+        context.sleep(SEND_COST)
+        client.send(message, tries + 1, expected)
+        client.wait()

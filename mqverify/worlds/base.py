@@ -4,7 +4,7 @@
 starts, kills, pauses and resumes workers, and tells the conductor what happened by notices.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -12,13 +12,13 @@ from mqverify.backends.base import Adapter, Admin, Backend
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.spec.model import Spec
-from mqverify.workload.client import Context
+from mqverify.workload.client import Context, Unsure
 from mqverify.workload.consumer import ConsumerDuties, consume
-from mqverify.workload.groups import ConsumerGroup, Worker
+from mqverify.workload.groups import ConsumerGroup, Worker, resolve_groups
 from mqverify.workload.plan import Plan
-from mqverify.workload.producer import produce
+from mqverify.workload.producer import ProducerDuties, produce
 
-__all__ = ["Busy", "Ended", "Idle", "Notice", "Scenario", "Struck", "Triggered", "World", "work"]
+__all__ = ["Before", "Busy", "Ended", "Idle", "Notice", "Scenario", "Struck", "Triggered", "World", "work"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Scenario:
     @property
     def settings(self) -> Any:
         return self.spec.backends[self.label].settings
+
+    @property
+    def groups(self) -> tuple[ConsumerGroup, ...]:
+        """The consumer groups as this system makes them of the workload."""
+        return resolve_groups(self.spec.workload, backend_of(self).delivery(self.settings))
 
     @property
     def world(self) -> Literal["simulated", "real"]:
@@ -121,28 +126,44 @@ class World(Protocol):
     def leader(self, group: str) -> str | None:
         """The name of the consumer that leads the group, if the system has leaders and this world can tell."""
 
-    def count(self, metric: str, group: str | None) -> int:
-        """How many distinct messages reached a milestone."""
+    def count(self, metric: str, groups: Sequence[str] = ()) -> int:
+        """How many distinct messages reached a milestone in the slowest of these groups; without any, of all."""
 
     def total_progress(self) -> int:
         """Grows whenever any message reaches any milestone for the first time."""
 
 
-def work(
-    worker: Worker, group: ConsumerGroup | None, plan: Plan, adapter: Adapter, context: Context, first: int, began: int
-) -> None:
-    """What a worker does, in either world.
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a producer's earlier incarnations left behind."""
 
-    `first` is how many of its messages a producer's earlier incarnations have invoked, `began` when producers started.
-    """
+    invoked: int = 0
+    """How many of its messages they have invoked."""
+    unsure: tuple[Unsure, ...] = ()
+    """Those of them whose outcome nobody knows."""
+
+
+def work(
+    worker: Worker,
+    group: ConsumerGroup | None,
+    plan: Plan,
+    adapter: Adapter,
+    context: Context,
+    before: Before,
+    began: int,
+) -> None:
+    """What a worker does, in either world. `began` is when producers started."""
+    workload = plan.workload
     if group is None:
-        messages = plan.messages_of(worker.number - 1)[first:]
-        due = None if plan.workload.rate is None else [began + plan.due_at(message) for message in messages]
-        producer = adapter.producer(context, worker.name)
-        produce(producer, context, messages, due, plan.workload.in_flight == "one")
+        messages = plan.messages_of(worker.number - 1)[before.invoked :]
+        due = None if workload.rate is None else [began + plan.due_at(message) for message in messages]
+        duties = ProducerDuties(
+            messages, due, workload.in_flight == "one", workload.on_unknown == "retry", before.unsure
+        )
+        produce(adapter.producer(context, worker.name), context, duties)
         return
-    duties = ConsumerDuties(group.handler, group.settle, group.commit == "sync", plan.poison[group.name])
-    consume(adapter.consumer(context, worker.name, group), context, duties)
+    of_consumer = ConsumerDuties(group.handler, group.settle, group.commit == "sync", plan.poison[group.team])
+    consume(adapter.consumer(context, worker.name, group, worker.shard), context, of_consumer)
 
 
 def backend_of(scenario: Scenario) -> Backend:

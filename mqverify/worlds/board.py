@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from mqverify.faults.plan import PlannedFault
-from mqverify.faults.targets import group_of, is_everybody
+from mqverify.faults.targets import groups_of, is_everybody
+from mqverify.workload.groups import ConsumerGroup
 
 __all__ = ["Board"]
 
@@ -49,12 +50,15 @@ class _Lock:
 class Board:
     """The board in the file `path`, made if it is not there. All processes name the same messages, groups, faults."""
 
-    def __init__(self, path: Path, messages: int, groups: Sequence[str], faults: Sequence[PlannedFault]) -> None:
+    def __init__(
+        self, path: Path, messages: int, groups: Sequence[ConsumerGroup], faults: Sequence[PlannedFault]
+    ) -> None:
         self._messages = messages
-        self._groups = tuple(groups)
+        self._groups = tuple(group.name for group in groups)
+        self._groups_of = {fault.identity: groups_of(fault.fault, groups) for fault in faults}
         self._faults = tuple(faults)
         counters = [(metric, "") for metric in _PRODUCER_METRICS]
-        counters += [(metric, group) for group in groups for metric in _CONSUMER_METRICS]
+        counters += [(metric, group) for group in self._groups for metric in _CONSUMER_METRICS]
         self._numbers = {counter: number for number, counter in enumerate(counters)}
         self._slots_at = _COUNT.size * (1 + len(counters))  # the first is `producers_began`
         self._seen_at = self._slots_at + _SLOT_SIZE * len(faults)
@@ -67,9 +71,9 @@ class Board:
 
     # --- counting ------------------------------------------------------------------------------------------------
 
-    def count(self, metric: str, group: str | None) -> int:
-        """How many distinct messages reached it; without a group, in the slowest one."""
-        names = ("",) if metric in _PRODUCER_METRICS else self._groups if group is None else (group,)
+    def count(self, metric: str, groups: Sequence[str] = ()) -> int:
+        """How many distinct messages reached it in the slowest of these groups; without any, of all."""
+        names = ("",) if metric in _PRODUCER_METRICS else groups or self._groups
         return min((self._counted(self._numbers[metric, name]) for name in names), default=0)
 
     def total(self) -> int:
@@ -87,7 +91,7 @@ class Board:
             fault
             for fault in self._faults
             if fault.fault.when.metric == metric
-            and (metric in _PRODUCER_METRICS or group_of(fault.fault, self._groups) in {None, group})
+            and (metric in _PRODUCER_METRICS or group in self._groups_of[fault.identity])
         ]
         board, lock = self._map, self.lock
 
@@ -155,7 +159,7 @@ class Board:
     def _is_due(self, planned: PlannedFault) -> bool:
         if not self._is(planned, _WATCHED) or self._is(planned, _FIRED):
             return False
-        return self.count(planned.fault.when.metric, group_of(planned.fault, self._groups)) >= planned.threshold
+        return self.count(planned.fault.when.metric, self._groups_of[planned.identity]) >= planned.threshold
 
     def _fire(self, planned: PlannedFault) -> None:
         self._set(planned, _FIRED)

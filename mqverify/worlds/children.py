@@ -16,7 +16,7 @@ from typing import Any
 
 from mqverify.errors import BackendLost, InternalError
 from mqverify.workload.groups import Worker
-from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered
+from mqverify.worlds.base import Before, Busy, Ended, Idle, Notice, Scenario, Struck, Triggered
 
 __all__ = ["Child", "WorkerTask", "file_stem", "wait_for_any"]
 
@@ -40,8 +40,8 @@ class WorkerTask:
     origin: int
     """`time.monotonic_ns()` at the run's start."""
     folder: Path
-    first: int
-    """How many of its messages a producer's earlier incarnations have invoked."""
+    before: Before
+    """What a producer's earlier incarnations have left behind."""
     parent: int
     notices: int
     """The file number that notices are written to, as lines of JSON."""

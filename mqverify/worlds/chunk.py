@@ -16,7 +16,6 @@ from mqverify.guarantees.registry import catalogue
 from mqverify.history.load import create_tables, load_rows, load_runs
 from mqverify.history.recorder import Row, RunRows
 from mqverify.units import SECOND
-from mqverify.workload.groups import resolve_groups
 from mqverify.workload.plan import draw_plan
 from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.conductor import Outcome
@@ -58,7 +57,7 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     ]
     workload = scenario.spec.workload
     pauses = [fault.handler[1] for fault in scenario.spec.faults if fault.handler is not None]
-    groups = resolve_groups(workload)
+    groups = scenario.groups
     handlings = [group.handler.takes[1] for group in groups]
     between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)
     settlings = [group.settle.every_time or 0 for group in groups]

@@ -3,17 +3,16 @@
 Written once for both worlds, as blocking code: it waits for a notice or for the next time on its agenda, and decides.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
 from mqverify.backends.base import Backend
 from mqverify.errors import InternalError
-from mqverify.faults.plan import PlannedFault, draw_faults
-from mqverify.faults.targets import group_of
+from mqverify.faults.plan import draw_faults
 from mqverify.history.recorder import Row
 from mqverify.history.tables import TABLES
-from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, producers_of, resolve_groups
+from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, everybody, producers_of
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, World
 from mqverify.worlds.injector import Injector
@@ -21,6 +20,9 @@ from mqverify.worlds.injector import Injector
 __all__ = ["Conductor", "Outcome", "WorkerState"]
 
 _WORKERS = {name: index for index, name in enumerate(TABLES["workers"].column_names[2:])}
+_MOST_VAIN_RESTARTS = 20
+"""A supervisor gives up, as service managers do."""
+
 _GROUPS = {name: index for index, name in enumerate(TABLES["groups"].column_names[2:])}
 
 
@@ -52,6 +54,9 @@ class _GroupState:
     group: ConsumerGroup
     row: Row
     launched: bool = False
+    handled_before: int = -1
+    vain_restarts: int = 0
+    """How often a consumer was restarted in a row without anything having been handled for the first time."""
 
 
 @dataclass(order=True)
@@ -67,6 +72,8 @@ class Conductor:
     def __init__(self, world: World, scenario: Scenario, backend: Backend, plan: Plan, patience: int) -> None:
         self.world = world
         self.plan = plan
+        self.groups = scenario.groups
+        self.everybody = everybody(plan.workload, scenario.groups)
         self._backend = backend
         self._settings = scenario.settings
         self._workload = scenario.spec.workload
@@ -107,8 +114,7 @@ class Conductor:
 
     def read_afresh(self, reason: str) -> None:
         """Have a fresh reader record what can be read now."""
-        self.world.admin.read(self.world.rows, self.world.stamp, self._readings, reason)
-        self._readings += 1
+        self._readings = self.world.admin.read(self.world.rows, self.world.stamp, self._readings, reason)
 
     # --- workers -------------------------------------------------------------------------------------------------
 
@@ -127,10 +133,6 @@ class Conductor:
         """In the order in which they were first started; with `running`, only those that are not paused."""
         return [state.worker for state in self.workers.values() if state.alive and not (running and state.paused)]
 
-    def group_of(self, planned: PlannedFault) -> str | None:
-        """The group that a fault's target lies in."""
-        return group_of(planned.fault, tuple(self._groups))
-
     # --- beginnings ----------------------------------------------------------------------------------------------
 
     def _provision(self) -> None:
@@ -139,13 +141,14 @@ class Conductor:
         self.note_places()
         for name, value in self._backend.promises(self._settings):
             world.rows.add("settings", name, None, value, 0)
-        groups = resolve_groups(self._workload)
-        for group in groups:
+        for group in self.groups:
             row = world.rows.add(
-                "groups", group.name, group.name, self._backend.starts(self._settings, group),
-                self._backend.delivery(self._settings), group.consumers, False, None,
+                "groups", group.name, group.team, self._backend.starts(self._settings, group),
+                group.delivery, group.consumers, False, None,
             )  # fmt: skip
             self._groups[group.name] = _GroupState(group, row)
+            if group.sharded:
+                self._note_shards(group)
         start = self._workload.start
         if start != "producers_first":
             for state in self._groups.values():
@@ -155,6 +158,12 @@ class Conductor:
             self._launch_producers()
         self.injector.begin()
 
+    def _note_shards(self, group: ConsumerGroup) -> None:
+        """Which consumer's share each key falls to."""
+        shards = {key: n % group.consumers for key, n in zip(self.plan.keys, self.plan.key_numbers, strict=True)}
+        for key, shard in shards.items():
+            self.world.rows.add("shards", group.name, key, shard)
+
     def note_places(self) -> None:
         """Give every partition or stream its id in the history, in the broker's order."""
         since = self.world.now()
@@ -163,7 +172,8 @@ class Conductor:
 
     def _launch_group(self, state: _GroupState) -> None:
         state.launched = True
-        for worker in consumers_of(state.group, single=len(self._workload.groups) == 1):
+        self.world.admin.open_group(state.group, self.world.rows, self.world.stamp)
+        for worker in consumers_of(state.group):
             self.launch(worker)
 
     def _launch_producers(self) -> None:
@@ -180,7 +190,8 @@ class Conductor:
             case Struck(fault, worker):
                 self.injector.struck(fault, worker)
             case Ended(worker, ending, detail):
-                self.worker_ended(worker, ending, detail)
+                if self.worker_ended(worker, ending, detail):
+                    self._supervise(worker)
             case Idle(worker, progress):
                 state = self.workers[worker.name]
                 if state.worker == worker:
@@ -191,15 +202,28 @@ class Conductor:
                 if state.worker == worker:
                     state.progress, state.ready = None, True
 
-    def worker_ended(self, worker: Worker, ending: str, detail: str = "") -> None:
-        """An incarnation is no more; told again, it changes nothing."""
+    def worker_ended(self, worker: Worker, ending: str, detail: str = "") -> bool:
+        """An incarnation is no more; told again, it changes nothing. Whether it was news."""
         state = self.workers[worker.name]
         if state.worker != worker or not state.alive:
-            return
+            return False
         state.alive, state.progress = False, None
         state.ending = f"{ending} ({detail})" if detail else ending
         state.row[_WORKERS["ended_at"]] = self.world.stamp()
         state.row[_WORKERS["ending"]] = ending
+        return True
+
+    def _supervise(self, worker: Worker) -> None:
+        """Restart a consumer whose handler ended it, if there is somebody to do so; not for ever without progress."""
+        group = self._groups.get(worker.group or "")
+        delay = None if group is None else group.group.handler.restart_after
+        if group is None or delay is None:
+            return
+        handled = self.world.count("handled", (group.group.name,))
+        group.vain_restarts = group.vain_restarts + 1 if handled == group.handled_before else 0
+        group.handled_before = handled
+        if group.vain_restarts < _MOST_VAIN_RESTARTS:
+            self.appoint(delay, lambda: self.launch(replace(worker, incarnation=worker.incarnation + 1)))
 
     def _finished(self) -> bool:
         """Take the next step that waits for a state of the whole; whether nothing is left to do."""
@@ -234,32 +258,31 @@ class Conductor:
         launched = [state for state in self._groups.values() if state.launched]
         if any(self._progress_of(state) is None for state in launched):
             return False
-        ends = self.world.admin.ends()
-        return self.world.quiet() and all(not self._behind(state, ends) for state in launched)
+        behind = self._behind(launched)
+        return self.world.quiet() and not any(behind.values())
 
     def _progress_of(self, state: _GroupState) -> dict[int, int] | None:
-        """The next position of each source over the group's live members; None while one of them is at work."""
+        """The next position of each source over the group's live members; None while one of them is at work.
+
+        Of members who share a source the furthest counts, since one of them holds it; of shards the last.
+        """
         merged: dict[int, int] = {}
         members = 0
+        group = state.group
+        pick = min if group.sharded else max
         for worker_state in self.workers.values():
-            if worker_state.worker.group != state.group.name or not worker_state.alive:
+            if worker_state.worker.group != group.name or not worker_state.alive:
                 continue
             if worker_state.progress is None or worker_state.paused:
                 return None
             members += 1
             for source, position in worker_state.progress.items():
-                merged[source] = max(position, merged.get(source, 0))
-        return merged if members else None
+                merged[source] = pick(position, merged.get(source, position))
+        return merged if members == group.consumers or (members and not group.sharded) else None
 
-    def _behind(self, state: _GroupState, ends: Mapping[int, int]) -> list[str]:
-        """The sources at whose end the group is not, in words."""
-        progress = self._progress_of(state) or {}
-        names = self.world.rows.place_names
-        return [
-            f"{names[source]} at {progress.get(source, 'no position')} of {end}"
-            for source, end in ends.items()
-            if end > progress.get(source, 0)
-        ]
+    def _behind(self, states: Sequence[_GroupState]) -> Mapping[str, Sequence[str]]:
+        """What the broker still owes each group, in words."""
+        return self.world.admin.behind({state.group.name: self._progress_of(state) or {} for state in states})
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -280,10 +303,10 @@ class Conductor:
 
     def _where_it_stands(self) -> str:
         """Who is stuck where, for people."""
-        ends = self.world.admin.ends()
+        owed = self._behind([state for state in self._groups.values() if state.launched])
         parts = []
         for state in self._groups.values():
-            behind = self._behind(state, ends) if state.launched else ["it never started"]
+            behind = owed.get(state.group.name, ["it never started"])
             members = [s for s in self.workers.values() if s.worker.group == state.group.name]
             told = [
                 f"{s.worker.name} {s.ending or 'paused' if s.paused or not s.alive else 'is at work or waits'}"
@@ -293,7 +316,7 @@ class Conductor:
             if behind or told:
                 state.row[_GROUPS["gave_up"]] = "; ".join([*behind[:3], *told[:3]]) or "not at its end"
                 parts.append(f"{state.group.name}: {state.row[_GROUPS['gave_up']]}")
-        unsent = self.plan.workload.messages - self.world.count("sent", None)
+        unsent = self.plan.workload.messages - self.world.count("sent")
         if unsent:
             parts.append(f"{unsent} messages were never sent")
         return "nothing progressed any more; " + ("; ".join(parts) or "everybody waits")
@@ -304,11 +327,9 @@ class Conductor:
         read_at = world.stamp()
         for kind, value in world.admin.footprint().items():
             world.rows.add("footprint", kind, value, read_at)
-        ends = world.admin.ends()
-        for state in self._groups.values():
-            done = give_up_reason is None or (
-                state.launched and self._progress_of(state) is not None and not self._behind(state, ends)
-            )
+        behind = self._behind([state for state in self._groups.values() if state.launched])
+        for name, state in self._groups.items():
+            done = give_up_reason is None or (self._progress_of(state) is not None and not behind.get(name, ["all"]))
             state.row[_GROUPS["drained"]] = done
         faults = self.injector.record()
         ended_at = world.stamp()

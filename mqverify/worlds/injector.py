@@ -1,12 +1,12 @@
 """Makes the faults of one run happen, and notes what came of each."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mqverify.faults.plan import PlannedFault
-from mqverify.faults.targets import candidates, is_everybody
-from mqverify.workload.groups import Worker, everybody
+from mqverify.faults.targets import candidates, groups_of, is_everybody
+from mqverify.workload.groups import Worker
 
 if TYPE_CHECKING:
     from mqverify.worlds.conductor import Conductor
@@ -116,8 +116,7 @@ class Injector:
             return f"no {planned.target_text} came to {planned.fault.point or 'a handling'} after its trigger"
         if metric in {"drained", "now", "time"}:
             return f"the run ended before: {planned.describe()}"
-        group = self._conductor.group_of(planned)
-        reached = self._world.count(metric, group)
+        reached = self._world.count(metric, groups_of(planned.fault, self._conductor.groups))
         return f"{metric} reached {reached} of the {planned.threshold} messages that it waits for"
 
     # --- what each kind does ---------------------------------------------------------------------------------------
@@ -131,8 +130,8 @@ class Injector:
         conductor, fault = self._conductor, state.planned.fault
         leader = None
         if "leader" in fault.target:
-            group = conductor.group_of(state.planned)
-            leader = self._world.leader(group) if group else None
+            groups = groups_of(fault, conductor.groups)
+            leader = self._world.leader(groups[0]) if len(groups) == 1 else None
         return candidates(fault, workers, leader)
 
     def _strike_now(self, state: _State, strike: Callable[[Worker], None]) -> list[Worker]:
@@ -156,7 +155,7 @@ class Injector:
     def _arm(self, state: _State) -> None:
         """Let it strike the first of its targets that comes to its point, or each of them."""
         state.phase = "armed"
-        names = [worker.name for worker in self._among(state, everybody(self._conductor.plan.workload))]
+        names = [worker.name for worker in self._among(state, self._conductor.everybody)]
         if is_everybody(state.planned.fault) and state.planned.kind != "slow":
             for name in names:
                 self._world.arm(state.planned, [name])
@@ -180,7 +179,7 @@ class Injector:
             self._over(state)
             return
         state.phase = "active"
-        again = Worker(worker.name, worker.kind, worker.number, worker.group, worker.incarnation + 1)
+        again = replace(worker, incarnation=worker.incarnation + 1)
 
         def restart() -> None:
             self._conductor.launch(again)

@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,11 +22,10 @@ from mqverify.backends.base import Backend
 from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
-from mqverify.history.recorder import RunRows, strictly_increasing
-from mqverify.history.records import RecordFile
-from mqverify.workload.groups import Worker, resolve_groups
+from mqverify.history.recorder import RunRows, left_behind, strictly_increasing
+from mqverify.workload.groups import Worker
 from mqverify.workload.plan import Plan
-from mqverify.worlds.base import Notice, Scenario, Struck, Triggered
+from mqverify.worlds.base import Before, Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
 from mqverify.worlds.children import Child, wait_for_any
 from mqverify.worlds.conductor import Conductor, Outcome
@@ -74,12 +73,11 @@ class RealWorld:
         self._check = check
         self._address = address
         self._prefix = f"mqverify-{secrets.token_hex(4)}-"
-        self._groups = [group.name for group in resolve_groups(plan.workload)]
         # Drawn from the seed, as the conductor and every worker process do for themselves: a pure function of few
         # microseconds, and the processes share a spec and a seed, not objects.
         faults = draw_faults(scenario.spec.faults, plan.workload.messages, plan.seed)
         self._faults = {fault.identity: fault for fault in faults}
-        self._board = Board(folder / "board", plan.workload.messages, self._groups, faults)
+        self._board = Board(folder / "board", plan.workload.messages, scenario.groups, faults)
         self._children: list[Child] = []
         self._inbox: deque[Notice] = deque()
         self._origin = time.monotonic_ns()
@@ -100,7 +98,7 @@ class RealWorld:
                 self._end_all()
             raise
         self._end_all()
-        self._replay(outcome.ended_at)
+        self._replay(self.rows, self._children, outcome.ended_at)
         return outcome
 
     def close(self, keep: bool) -> None:
@@ -154,7 +152,7 @@ class RealWorld:
             "epoch_ms": self._epoch_ms,
             "origin": self._origin,
             "folder": self.folder,
-            "first": self._invoked_by(worker.name) if worker.kind == "producer" else 0,
+            "before": self._before(worker.name) if worker.kind == "producer" else Before(),
         }
         try:
             self._children.append(Child(len(self._children), task))
@@ -183,8 +181,8 @@ class RealWorld:
     def leader(self, group: str) -> str | None:
         return None
 
-    def count(self, metric: str, group: str | None) -> int:
-        return self._board.count(metric, group)
+    def count(self, metric: str, groups: Sequence[str] = ()) -> int:
+        return self._board.count(metric, groups)
 
     def total_progress(self) -> int:
         return self._board.total()
@@ -227,14 +225,11 @@ class RealWorld:
     def _child(self, worker: Worker) -> Child:
         return next(child for child in reversed(self._children) if child.worker == worker)
 
-    def _invoked_by(self, name: str) -> int:
-        """How many sends the earlier incarnations of a producer have begun."""
-        return sum(
-            record.call.method == "send_invoked"
-            for child in self._children
-            if child.worker.name == name and child.records.exists()
-            for record in RecordFile(child.records)
-        )
+    def _before(self, name: str) -> Before:
+        """What the earlier incarnations of a producer have left behind."""
+        rows = RunRows()
+        self._replay(rows, [child for child in self._children if child.worker.name == name])
+        return Before(*left_behind(rows.tables["sends"], name))
 
     def _end_all(self) -> None:
         deaf: BackendLost | None = None
@@ -249,11 +244,11 @@ class RealWorld:
         if deaf is not None:
             raise deaf
 
-    def _replay(self, ended_at: int) -> None:
+    def _replay(self, rows: RunRows, children: Iterable[Child], until: int | None = None) -> None:
         keys = list(dict.fromkeys(self.plan.keys))
-        for child in self._children:
+        for child in children:
             if child.records.exists():
-                replay(child.records, self.rows, self.plan, keys, until=ended_at)
+                replay(child.records, rows, self.plan, keys, until)
 
     def _describe(self) -> None:
         """Say in the folder what the files are, for whoever finds it after a run that was killed."""

@@ -2,7 +2,7 @@
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,17 +13,18 @@ from mqverify.backends.base import Adapter, Backend
 from mqverify.errors import InternalError
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.progress import Progress
-from mqverify.faults.targets import candidates, group_of, is_everybody
-from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasing
+from mqverify.faults.targets import candidates, groups_of, is_everybody
+from mqverify.history.recorder import RunRows, WorkerRecorder, left_behind, strictly_increasing
 from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
-from mqverify.workload.groups import ConsumerGroup, Worker, everybody, resolve_groups
+from mqverify.workload.groups import ConsumerGroup, Worker, everybody
 from mqverify.workload.plan import Plan
-from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
+from mqverify.worlds.base import Before, Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
 from mqverify.worlds.conductor import Conductor, Outcome
+from mqverify.worlds.feed import SimulatedFeed
 
 __all__ = ["EPOCH_MS", "SimulatedWorld"]
 
@@ -41,15 +42,17 @@ class SimulatedWorld:
         self.stamp = strictly_increasing(lambda: self.kernel.now)
         self._scenario = scenario
         self._backend = backend
-        self._groups: dict[str, ConsumerGroup] = {group.name: group for group in resolve_groups(plan.workload)}
+        self._groups: dict[str, ConsumerGroup] = {group.name: group for group in scenario.groups}
+        self.checkpoints: dict[str, int] = {}
         self.progress = Progress(plan.workload.messages, list(self._groups))
         self._broker = backend.simulate(self.kernel, scenario.settings)
+        self._broker.record(self.rows, self.stamp)
         self._inbox: deque[Notice] = deque()
         self._arrival: Future | None = None
+        self._everybody = everybody(plan.workload, self._groups.values())
         self.armed: dict[str, list[ArmedFault]] = {}
         self._armed_before: set[tuple[int, frozenset[str]]] = set()
         self._processes: dict[str, Process] = {}
-        self._invoked: dict[str, list[WorkerRecorder]] = {}
         self._producers_began = 0
         self._office = self._process("conductor")
         self.admin = self._bind(self._broker.library(self._office)).admin()
@@ -97,10 +100,11 @@ class SimulatedWorld:
 
         def reached() -> None:
             if at_once:
-                self.arm(planned, [worker.name for worker in candidates(fault, everybody(self.plan.workload))])
+                self.arm(planned, [worker.name for worker in candidates(fault, self._everybody)])
             self.post(told)
 
-        self.progress.watch(fault.when.metric, group_of(fault, tuple(self._groups)), planned.threshold, reached)
+        groups = tuple(self._groups.values())
+        self.progress.watch(fault.when.metric, groups_of(fault, groups), planned.threshold, reached)
 
     def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         names = frozenset(eligible)
@@ -115,10 +119,10 @@ class SimulatedWorld:
     def launch(self, worker: Worker) -> None:
         process = self._process(f"{worker.name}#{worker.incarnation}")
         self._processes[worker.name] = process
-        recorder = WorkerRecorder(self.rows, self.stamp, self.plan, worker.name, worker.incarnation, worker.group)
-        earlier = self._invoked.setdefault(worker.name, [])
-        first = sum(recorder.sends_invoked for recorder in earlier)
-        earlier.append(recorder)
+        recorder = WorkerRecorder(
+            self.rows, self.stamp, self.plan, worker.name, worker.incarnation, worker.group, worker.shard
+        )
+        before = Before(*left_behind(self.rows.tables["sends"], worker.name)) if worker.kind == "producer" else Before()
         if worker.kind == "producer" and worker.incarnation == 1:
             self._producers_began = self.kernel.now
         context = SimulatedContext(self, process, worker, recorder)
@@ -129,7 +133,7 @@ class SimulatedWorld:
         process.on_end.append(partial(self._worker_ended, worker, context))
 
         def body() -> None:
-            work(worker, group, self.plan, adapter, context, first, began)
+            work(worker, group, self.plan, adapter, context, before, began)
             context.finished = True
 
         process.spawn(body, main=True)
@@ -149,8 +153,8 @@ class SimulatedWorld:
     def quiet(self) -> bool:
         return not self._inbox
 
-    def count(self, metric: str, group: str | None) -> int:
-        return self.progress.count(metric, group)
+    def count(self, metric: str, groups: Sequence[str] = ()) -> int:
+        return self.progress.count(metric, groups)
 
     def total_progress(self) -> int:
         return self.progress.total()
@@ -225,6 +229,9 @@ class _Observer:
     def settled(self, token: Any, error: BaseException | None) -> None:
         self.adapter.observed.settled(token, error)
 
+    def applied(self, event_id: Any, action: str) -> None:
+        self.adapter.observed.applied(event_id, action)
+
 
 class SimulatedContext:
     """The `Context` of one incarnation of a worker in the simulated world."""
@@ -239,6 +246,10 @@ class SimulatedContext:
         self._armed = world.armed
         self._told: Mapping[int, int] | str | None = "nothing"
         self.sleep = world.kernel.sleep
+        self.checkpoints: MutableMapping[str, int] = world.checkpoints
+
+    def feed(self, items: Iterable[Any], capacity: int) -> SimulatedFeed:
+        return SimulatedFeed(self._process, items, capacity, self._is_idle)
 
     def now(self) -> int:
         return self._world.kernel.now
@@ -280,6 +291,9 @@ class SimulatedContext:
 
     def crash(self) -> None:
         self._process.kill()
+
+    def _is_idle(self) -> bool:
+        return isinstance(self._told, Mapping)
 
     def _struck_at_last(self, struck: Struck, _failure: BaseException | None) -> None:
         self._world.post(struck)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ from mqverify.history.files import FileRecorder
 from mqverify.history.records import WorkerHeader
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
-from mqverify.workload.groups import resolve_groups
 from mqverify.workload.plan import draw_plan, stream
 from mqverify.worlds.base import backend_of, work
 from mqverify.worlds.board import Board
+from mqverify.worlds.checkpoints import FileCheckpoints
 from mqverify.worlds.children import WorkerTask
+from mqverify.worlds.feed import ThreadFeed
 
 __all__ = ["RealContext", "library_of", "main"]
 
@@ -56,6 +57,7 @@ class RealContext:
     ) -> None:
         self.recorder = recorder
         self.dice = stream(task.seed, task.worker.name)
+        self.checkpoints: MutableMapping[str, int] = FileCheckpoints(task.folder)
         self._board = board
         self._group = task.worker.group
         self._origin = task.origin
@@ -70,6 +72,9 @@ class RealContext:
     def tell(self, *words: Any) -> None:
         """Write one notice to the parent."""
         os.write(self._pipe, json.dumps(words).encode() + b"\n")
+
+    def feed(self, items: Iterable[Any], capacity: int) -> ThreadFeed:
+        return ThreadFeed(items, capacity)
 
     def now(self) -> int:
         return time.monotonic_ns() - self._origin
@@ -137,17 +142,17 @@ def _work(task: WorkerTask, records: Path) -> tuple[str, str, RealContext]:
     workload = scenario.spec.workload
     backend, plan = backend_of(scenario), draw_plan(workload, task.seed)
     faults = draw_faults(scenario.spec.faults, workload.messages, task.seed)
-    groups = {group.name: group for group in resolve_groups(workload)}
-    board = Board(task.folder / "board", workload.messages, list(groups), faults)
+    groups = {group.name: group for group in scenario.groups}
+    board = Board(task.folder / "board", workload.messages, scenario.groups, faults)
     header = WorkerHeader(
-        worker.name, worker.kind, worker.incarnation, worker.group, None, os.getpid(), task.origin
+        worker.name, worker.kind, worker.incarnation, worker.group, worker.shard, os.getpid(), task.origin
     )  # fmt: skip
     context = RealContext(task, board, faults, FileRecorder(records, header, list(dict.fromkeys(plan.keys))))
     try:
         library = library_of(scenario.system)
         adapter = backend.bind(library, task.address, scenario.settings, plan, task.prefix, task.epoch_ms)
         began = board.producers_began(context.now()) if worker.kind == "producer" else 0
-        work(worker, groups[worker.group] if worker.group else None, plan, adapter, context, task.first, began)
+        work(worker, groups[worker.group] if worker.group else None, plan, adapter, context, task.before, began)
     except MqverifyError as error:
         return "failed", str(error), context
     except Exception as error:  # noqa: BLE001 - whatever the application's library raises

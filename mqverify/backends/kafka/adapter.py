@@ -2,6 +2,8 @@
 
 A partition is a place and a source; its number names it. Commits name explicit offsets, last handled + 1, never the
 client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer.
+Kafka hands nothing out again: a retry is in place, a skip is a commit past the message, parking is a record in a
+dead-letter topic and then the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from mqverify.backends.kafka.admin import KafkaAdmin
-from mqverify.backends.kafka.binding import Binding, stored_size
+from mqverify.backends.kafka.binding import Binding, parks, stored_size
 from mqverify.backends.kafka.outcomes import commit_outcome, one_try, send_outcome
-from mqverify.workload.client import Context, Received
+from mqverify.workload.client import Context, Received, Rejection, Unsure
 from mqverify.workload.groups import ConsumerGroup
 
 __all__ = ["KafkaAdapter", "KafkaConsumerClient", "KafkaProducerClient"]
@@ -29,7 +31,9 @@ class KafkaAdapter:
     def producer(self, context: Context, name: str) -> "KafkaProducerClient":
         return KafkaProducerClient(self.binding, context, name)
 
-    def consumer(self, context: Context, name: str, group: ConsumerGroup) -> "KafkaConsumerClient":
+    def consumer(
+        self, context: Context, name: str, group: ConsumerGroup, shard: int | None = None
+    ) -> "KafkaConsumerClient":
         self.observed = KafkaConsumerClient(self.binding, context, name, group)
         return self.observed
 
@@ -52,13 +56,14 @@ class KafkaProducerClient:
         self._by_key = binding.settings.partitions == "per_key"
         self._learns_offsets = binding.settings.acks != 0  # kafka-python then reports the index in the batch
         self._errors = binding.library.errors
+        self.unsure: list[Unsure] = []
         self._producer = binding.library.KafkaProducer(
             bootstrap_servers=binding.address, client_id=name, **binding.settings.native("producer")
         )
 
-    def send(self, message: int) -> None:
+    def send(self, message: int, attempt: int = 1, expected: int | None = None) -> None:
         plan = self._plan
-        token = self._recorder.send_invoked(message)
+        token = self._recorder.send_invoked(message, attempt)
         began = self._now()
         try:
             future = self._producer.send(
@@ -71,7 +76,7 @@ class KafkaProducerClient:
             self._recorder.send_completed(token, send_outcome(error, handed_over=False))
             return
         future.add_callback(self._on_ack, token, message)
-        future.add_errback(self._on_error, token, began)
+        future.add_errback(self._on_error, token, (message, attempt, None), began)
 
     def wait(self) -> None:
         self._producer.flush()
@@ -91,15 +96,19 @@ class KafkaProducerClient:
         )
         self._acked(message)
 
-    def _on_error(self, token: int, began: int, error: BaseException) -> None:
+    def _on_error(self, token: int, unsure: Unsure, began: int, error: BaseException) -> None:
         settings = self._settings
         once = one_try(self._now() - began, settings.retry_backoff, settings.retries)
         outcome = send_outcome(error, handed_over=True, once=once, idempotent=settings.idempotent)
         self._recorder.send_completed(token, outcome)
+        if outcome == "unknown":
+            self.unsure.append(unsure)
 
 
 class KafkaConsumerClient:
     """Receives with `KafkaConsumer`, by `poll` or the iterator; also the observer of what the client commits itself."""
+
+    redelivers = False
 
     def __init__(self, binding: Binding, context: Context, name: str, group: ConsumerGroup) -> None:
         self._binding = binding
@@ -118,6 +127,7 @@ class KafkaConsumerClient:
         self._consumer = self._library.KafkaConsumer(
             bootstrap_servers=binding.address, client_id=name, group_id=binding.group_id(group.name), **config
         )
+        self._dead_letters = _DeadLetters(binding, context, name, group) if parks(group) else None
         self._joined = False
         self._awaiting_start: dict[Any, int] = {}
         self._handed_out: dict[int, int] = {}
@@ -165,6 +175,12 @@ class KafkaConsumerClient:
         self._settled(tokens, "acked")
         return True
 
+    def reject(self, received: Received, action: Rejection) -> bool:
+        if action == "park":
+            assert self._dead_letters is not None
+            self._dead_letters.add(received)
+        return False
+
     def progress(self) -> Mapping[int, int] | None:
         if not self._joined:
             return None
@@ -178,6 +194,8 @@ class KafkaConsumerClient:
         return None if None in positions.values() else positions
 
     def close(self, clean: bool) -> None:
+        if self._dead_letters is not None:
+            self._dead_letters.close()
         self._consumer.close(autocommit=clean)
 
     # What the rebalance listener tells. It runs inside poll().
@@ -218,7 +236,7 @@ class KafkaConsumerClient:
                 key = record.key.decode(errors="replace")
             offset = record.offset
             facts = (message, key, sequence, source, offset, source, offset, intact)
-            received.append(Received(delivered(*facts), message, source, offset, facts))
+            received.append(Received(delivered(*facts), message, source, offset, facts, record))
         self._handed_out[source] = records[-1].offset + 1
 
     def _note_starts(self, batches: Mapping[Any, Sequence[Any]]) -> None:
@@ -246,6 +264,30 @@ class KafkaConsumerClient:
     def _settled(self, tokens: Sequence[int], outcome: str) -> None:
         for token in tokens:
             self._recorder.settled(token, outcome)
+
+
+class _DeadLetters:
+    """The dead-letter topic of a group, as one of its consumers writes to it: it waits for each acknowledgement."""
+
+    def __init__(self, binding: Binding, context: Context, name: str, group: ConsumerGroup) -> None:
+        self._topic = binding.dead_letters(group.name)
+        self._recorder = context.recorder
+        self._errors = binding.library.errors
+        self._producer = binding.library.KafkaProducer(bootstrap_servers=binding.address, client_id=f"{name}-parking")
+
+    def add(self, received: Received) -> None:
+        """Park a message. An error leaves the loop: what is not parked must not be committed past."""
+        record = received.native
+        token = self._recorder.settling(received.source, received.position, "park", "one", "consumer", received.message)
+        try:
+            self._producer.send(self._topic, key=record.key, value=record.value).get()
+        except self._errors.KafkaError as error:
+            self._recorder.settled(token, send_outcome(error, handed_over=True))
+            raise
+        self._recorder.settled(token, "acked")
+
+    def close(self) -> None:
+        self._producer.close()
 
 
 def _rebalance_listener(library: Any, client: KafkaConsumerClient) -> Any:

@@ -1,10 +1,12 @@
 """Provisioning and fresh reading through kafka-python's API, outside all consumer groups."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mqverify.backends.kafka.binding import Binding, stored_size
+from mqverify.backends.kafka.binding import Binding, parks, stored_size
 from mqverify.history.recorder import RunRows
+from mqverify.workload.groups import ConsumerGroup
 
 __all__ = ["KafkaAdmin"]
 
@@ -12,14 +14,28 @@ _EMPTY_POLLS_ALLOWED = 20
 _READER_POLL_MS = 500
 _READER_RECORDS = 100_000
 
+_DEAD_LETTERS_FROM = 1_000_000
+"""The first id of the places of dead letters: those of partitions are their numbers, and partitions may be added."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A partition that the fresh reader reads, and what it is called in the history."""
+
+    partition: Any
+    number: int
+    kind: str
+    group: str | None = None
+
 
 class KafkaAdmin:
-    """Creates the run's topic, looks at it, reads it, removes it."""
+    """Creates the run's topics, looks at them, reads them, removes them."""
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
         self._library = binding.library
         self._partitions = 0
+        self._dead_letters: list[_Place] = []
         self._admin = self._library.KafkaAdminClient(bootstrap_servers=binding.address, client_id="mqverify")
         self._reader: Any = None
 
@@ -28,15 +44,24 @@ class KafkaAdmin:
         count = settings.partitions
         if count == "per_key":
             count = self._binding.plan.workload.keys.count
-        configs = {name: str(value) for name, value in settings.native("topic").items()}
-        topic = {"num_partitions": count, "replication_factor": 1, "configs": configs}
-        self._admin.create_topics({self._binding.topic: topic})
+        self._create_topic(self._binding.topic, count)
         self._partitions = count
-        if settings.auto_offset_reset == "none":
-            self._commit_beginnings(rows, stamp)
+
+    def open_group(self, group: ConsumerGroup, rows: RunRows, stamp: Callable[[], int]) -> None:
+        """Create its dead-letter topic, if it parks; under `auto.offset.reset = none` commit where it starts."""
+        if parks(group):
+            topic = self._binding.dead_letters(group.name)
+            self._create_topic(topic, 1)
+            number = _DEAD_LETTERS_FROM + len(self._dead_letters)
+            partition = self._library.TopicPartition(topic, 0)
+            self._dead_letters.append(_Place(partition, number, "parked", group.name))
+            of_group = "" if len(self._binding.plan.workload.groups) == 1 else f" of {group.name}"
+            rows.add("places", number, f"dead letters{of_group}", stamp())
+        if self._binding.settings.auto_offset_reset == "none":
+            self._commit_beginnings(group, rows, stamp)
 
     def remove(self) -> None:
-        self._admin.delete_topics([self._binding.topic])
+        self._admin.delete_topics([self._binding.topic, *(place.partition.topic for place in self._dead_letters)])
 
     def add_partitions(self, total: int) -> None:
         self._admin.create_partitions({self._binding.topic: total})
@@ -45,25 +70,34 @@ class KafkaAdmin:
     def places(self) -> list[str]:
         return [f"partition {number}" for number in range(self._partitions)]
 
-    def ends(self) -> Mapping[int, int]:
-        ends = self._consumer().end_offsets(self._topic_partitions())
-        return {partition.partition: offset for partition, offset in ends.items()}
+    def behind(self, progress: Mapping[str, Mapping[int, int]]) -> Mapping[str, Sequence[str]]:
+        partitions = [place.partition for place in self._main_places()]
+        ends = {partition.partition: end for partition, end in self._consumer().end_offsets(partitions).items()}
+        return {
+            group: [
+                f"partition {number} at {reached.get(number, 'no position')} of {end}"
+                for number, end in ends.items()
+                if end > reached.get(number, 0)
+            ]
+            for group, reached in progress.items()
+        }
 
     def footprint(self) -> Mapping[str, int]:
-        return {"partitions": self._partitions}
+        return {"partitions": self._partitions + len(self._dead_letters)}
 
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
         self._admin.close()
 
-    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> None:
+    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
         """Read every partition from its beginning to the end that the broker names first."""
-        consumer, partitions = self._consumer(), self._topic_partitions()
-        first = consumer.beginning_offsets(partitions)
+        consumer = self._consumer()
+        places = {place.partition: place for place in [*self._main_places(), *self._dead_letters]}
+        first = consumer.beginning_offsets(list(places))
         read_at = stamp()  # what was removed was gone by now, and what is acknowledged by now lies before the ends
-        ends = consumer.end_offsets(partitions)
-        waiting = {partition: ends[partition] for partition in partitions if first[partition] < ends[partition]}
+        ends = consumer.end_offsets(list(places))
+        waiting = {partition: ends[partition] for partition in places if first[partition] < ends[partition]}
         read_to = dict(first)
         if waiting:
             consumer.assign(list(waiting))
@@ -74,21 +108,24 @@ class KafkaAdmin:
             batches = consumer.poll(timeout_ms=_READER_POLL_MS, max_records=_READER_RECORDS)
             empty_polls = 0 if batches else empty_polls + 1
             for partition, records in batches.items():
-                self._log(rows, reading, partition.partition, records, ends[partition])
+                self._log(rows, reading, places[partition], records, ends[partition])
             for partition in list(waiting):
                 position = consumer.position(partition)
                 read_to[partition] = min(position, ends[partition])
                 if position >= waiting[partition]:
                     del waiting[partition]
         rows.add("readings", reading, "partition", None, "read_uncommitted", reason, not waiting)
-        for partition in partitions:
-            number, end = partition.partition, ends[partition]
+        for partition, place in places.items():
             reached = max(read_to[partition], first[partition])
-            rows.add("bounds", reading, "main", number, first[partition], end, reached, read_at)
+            rows.add(
+                "bounds", reading, place.kind, place.group, place.number, first[partition], ends[partition], reached,
+                read_at,
+            )  # fmt: skip
+        return reading + 1
 
-    def _log(self, rows: RunRows, reading: int, number: int, records: Sequence[Any], end: int) -> None:
+    def _log(self, rows: RunRows, reading: int, place: _Place, records: Sequence[Any], end: int) -> None:
         decode, since_start = self._binding.plan.payloads.decode, self._binding.since_start
-        log = rows.tables["log"]
+        log, number = rows.tables["log"], place.number
         for record in records:
             offset = record.offset
             if offset >= end:
@@ -96,10 +133,18 @@ class KafkaAdmin:
             message, key, sequence, intact = decode(record.value)
             size = stored_size(record.serialized_key_size, record.serialized_value_size)
             row = [
-                reading, "main", None, number, offset, number, offset, message, key, sequence,
+                reading, place.kind, place.group, number, offset, number, offset, message, key, sequence,
                 since_start(record.timestamp), size, "committed", intact,
             ]  # fmt: skip
             log.append(row)
+
+    def _create_topic(self, name: str, partitions: int) -> None:
+        configs = {name: str(value) for name, value in self._binding.settings.native("topic").items()}
+        self._admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1, "configs": configs}})
+
+    def _main_places(self) -> list[_Place]:
+        topic, make = self._binding.topic, self._library.TopicPartition
+        return [_Place(make(topic, number), number, "main") for number in range(self._partitions)]
 
     def _consumer(self) -> Any:
         """A reader without a group, made when it is first needed."""
@@ -113,27 +158,22 @@ class KafkaAdmin:
             )
         return self._reader
 
-    def _commit_beginnings(self, rows: RunRows, stamp: Callable[[], int]) -> None:
-        """Under `auto.offset.reset = none` a group cannot start without offsets: give each its first, as one does."""
-        for group in self._binding.plan.workload.groups:
-            consumer = self._library.KafkaConsumer(
-                bootstrap_servers=self._binding.address,
-                client_id="mqverify-offsets",
-                group_id=self._binding.group_id(group),
-                enable_auto_commit=False,
-            )
-            partitions = self._topic_partitions()
-            consumer.assign(partitions)
-            asked_at = stamp()
-            consumer.commit({partition: self._library.OffsetAndMetadata(0, "", -1) for partition in partitions})
-            done_at = stamp()
-            for number in range(self._partitions):
-                rows.add(
-                    "settlements", "mqverify", None, group, None, number, 0, "below", None,
-                    "commit", "observed", asked_at, done_at, "acked",
-                )  # fmt: skip
-            consumer.close(autocommit=False)
-
-    def _topic_partitions(self) -> list[Any]:
-        topic, make = self._binding.topic, self._library.TopicPartition
-        return [make(topic, number) for number in range(self._partitions)]
+    def _commit_beginnings(self, group: ConsumerGroup, rows: RunRows, stamp: Callable[[], int]) -> None:
+        """Under `auto.offset.reset = none` a group cannot start without offsets: give it the first, as one does."""
+        consumer = self._library.KafkaConsumer(
+            bootstrap_servers=self._binding.address,
+            client_id="mqverify-offsets",
+            group_id=self._binding.group_id(group.name),
+            enable_auto_commit=False,
+        )
+        partitions = [place.partition for place in self._main_places()]
+        consumer.assign(partitions)
+        asked_at = stamp()
+        consumer.commit({partition: self._library.OffsetAndMetadata(0, "", -1) for partition in partitions})
+        done_at = stamp()
+        for number in range(self._partitions):
+            rows.add(
+                "settlements", "mqverify", None, group.name, None, number, 0, "below", None,
+                "commit", "observed", asked_at, done_at, "acked",
+            )  # fmt: skip
+        consumer.close(autocommit=False)

@@ -1,15 +1,16 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from mqverify.backends.base import SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.binding import Binding
+from mqverify.history.recorder import RunRows
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.process import Process
-from mqverify.workload.groups import ConsumerGroup
+from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
 __all__ = ["KafkaBackend"]
@@ -28,6 +29,9 @@ class _SimulatedKafka:
     def leader(self, group: str) -> str | None:
         name: str | None = self._cluster.leader(group)
         return name
+
+    def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
+        """A Kafka broker settles nothing by itself; what the client commits, its observer is told."""
 
 
 class KafkaBackend:
@@ -53,7 +57,7 @@ class KafkaBackend:
             return group.start
         return "end" if settings.auto_offset_reset == "latest" else "beginning"
 
-    def delivery(self, settings: Any) -> str:
+    def delivery(self, settings: Any) -> Delivery:
         return "exclusive"
 
     def promises(self, settings: Any) -> Iterable[tuple[str, str]]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mqverify.workload.groups import ConsumerGroup
 from mqverify.workload.plan import Plan
 
-__all__ = ["Binding", "stored_size"]
+__all__ = ["Binding", "parks", "stored_size"]
 
 _MILLISECOND = 1_000_000
 
@@ -30,9 +31,18 @@ class Binding:
     def group_id(self, group: str) -> str:
         return f"{self.prefix}{group}"
 
+    def dead_letters(self, group: str) -> str:
+        """The topic that a group parks messages in."""
+        return f"{self.prefix}dead-letters-{group}"
+
     def since_start(self, timestamp_ms: int) -> int:
         """A record's timestamp, in nanoseconds since the run's start."""
         return (timestamp_ms - self.epoch_ms) * _MILLISECOND
+
+
+def parks(group: ConsumerGroup) -> bool:
+    """Whether the group has a dead-letter topic."""
+    return group.handler.on_failure == "park"
 
 
 def stored_size(key_size: int, value_size: int) -> int:

@@ -1,10 +1,10 @@
 """Kafka as a system that a spec may name: which settings contradict each other, and what this version cannot run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mqverify.backends.kafka.settings import KafkaSettings
-from mqverify.spec.model import Workload
+from mqverify.spec.model import Fault, Workload
 from mqverify.spec.registry import Contradiction, System, settings_of
 from mqverify.units import MINUTE, format_duration
 
@@ -108,7 +108,7 @@ def _limits(settings: KafkaSettings) -> Iterable[str]:
                 yield f"{name}: {word} {_LATER}"
 
 
-def _misses(workload: Workload) -> Iterable[str]:
+def _misses(_settings: KafkaSettings, workload: Workload, faults: Sequence[Fault]) -> Iterable[str]:
     """What Kafka has no notion of."""
     if workload.expected_revision != "any":
         yield "Kafka has no expected revision"
