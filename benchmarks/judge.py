@@ -73,7 +73,7 @@ INSERT INTO readings
 SELECT run, 0, reading, 'partition', NULL, 'read_uncommitted', CASE reading WHEN 0 THEN '0' ELSE 'end' END, true
 FROM range({runs}) AS r(run), range(2) AS q(reading);
 INSERT INTO bounds
-SELECT run, 0, reading, 'main', partition, 0, max(position) + 1, max(position) + 1, {messages}::BIGINT * 30000
+SELECT run, 0, reading, 'main', NULL, partition, 0, max(position) + 1, max(position) + 1, {messages}::BIGINT * 30000
 FROM plan, range(2) AS q(reading)
 GROUP BY run, reading, partition;
 INSERT INTO log

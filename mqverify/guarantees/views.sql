@@ -111,36 +111,52 @@ FROM assignments
 WHERE change = 'assigned' AND done_at IS NOT NULL
 GROUP BY run, consumer_group, source;
 
--- The last reading of each parked place, and whether it saw all of it.
+-- The last reading of each group's parked places, and whether it saw all of them. It has to be one of the end: before,
+-- more may be parked.
 CREATE OR REPLACE TEMP TABLE parked_readings AS
-SELECT run, partition, arg_max(reading, read_at) AS reading, arg_max(read_to >= end_position, read_at) AS whole
-FROM bounds
-WHERE place = 'parked'
-GROUP BY run, partition;
+SELECT
+  b.run, b.consumer_group, b.partition, arg_max(b.reading, b.read_at) AS reading,
+  arg_max(b.read_to >= b.end_position, b.read_at) AS whole
+FROM bounds AS b JOIN readings AS r USING (run, reading)
+WHERE b.place = 'parked' AND r.reason = 'end'
+GROUP BY b.run, b.consumer_group, b.partition;
 
 CREATE OR REPLACE TEMP TABLE parked AS
 SELECT DISTINCT l.run, l.consumer_group, l.message
-FROM log AS l JOIN parked_readings AS p USING (run, reading, partition)
+FROM log AS l JOIN parked_readings AS p USING (run, reading, consumer_group, partition)
 WHERE l.place = 'parked' AND l.message IS NOT NULL;
+
+-- Messages that lay in a parked place and are not in it at the end, and until when they surely did: a reading found them
+-- there, and they left at the earliest with the fault that it precedes (`before replay_parked of fault 1`).
+CREATE OR REPLACE TEMP TABLE parked_until AS
+WITH earlier AS (
+  SELECT b.run, b.reading, b.consumer_group, b.partition, coalesce(min(f.began_at), any_value(b.read_at)) AS left_at
+  FROM bounds AS b
+  JOIN readings AS r USING (run, reading)
+  LEFT JOIN faults AS f
+    ON f.run = b.run AND f.began_at >= b.read_at AND f.fault = TRY_CAST(regexp_extract(r.reason, '[0-9]+$') AS BIGINT)
+  WHERE b.place = 'parked' AND r.reason <> 'end'
+  GROUP BY b.run, b.reading, b.consumer_group, b.partition
+)
+SELECT l.run, l.consumer_group, l.message, max(e.left_at) AS parked_until
+FROM log AS l JOIN earlier AS e USING (run, reading, consumer_group, partition)
+WHERE l.place = 'parked' AND l.message IS NOT NULL
+  AND (l.run, l.consumer_group, l.message) NOT IN (SELECT (run, consumer_group, message) FROM parked)
+GROUP BY l.run, l.consumer_group, l.message;
 
 -- Groups that have a parked place which nobody read to its end. A group of an exclusive subscription has one only if
 -- a consumer of it asked to park; a competing one always has.
 CREATE OR REPLACE TEMP TABLE parked_unread AS
-WITH has AS (
+SELECT h.run, h.consumer_group
+FROM (
   SELECT run, consumer_group FROM groups WHERE delivery = 'competing'
   UNION
   SELECT run, consumer_group FROM settlements WHERE action = 'park' AND outcome <> 'failed'
-),
-have AS (SELECT run, count(*) AS groups FROM has GROUP BY run),
-places_read AS (SELECT run, count(*) AS places FROM parked_readings WHERE whole GROUP BY run)
-SELECT h.run, h.consumer_group
-FROM has AS h JOIN have USING (run) LEFT JOIN places_read AS p USING (run)
-WHERE coalesce(p.places, 0) < have.groups
-  AND (h.run, h.consumer_group) NOT IN (
-    SELECT (l.run, l.consumer_group)
-    FROM log AS l JOIN parked_readings AS r USING (run, reading, partition)
-    WHERE l.place = 'parked' AND l.consumer_group IS NOT NULL AND r.whole
-  );
+) AS h
+LEFT JOIN (
+  SELECT run, consumer_group, bool_and(whole) AS whole FROM parked_readings GROUP BY run, consumer_group
+) AS p USING (run, consumer_group)
+WHERE NOT coalesce(p.whole, false);
 
 -- Groups whose last member the spec removed.
 CREATE OR REPLACE TEMP TABLE removed_groups AS

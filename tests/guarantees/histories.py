@@ -218,7 +218,7 @@ class History:
         number, self._readings = self._readings, self._readings + 1
         place = partition if source is None else source
         self.rows.add("readings", number, reader, place, isolation, reason, read_to >= end)
-        self.rows.add("bounds", number, "main", place, first, end, read_to, read_at * MS)
+        self.rows.add("bounds", number, "main", None, place, first, end, read_to, read_at * MS)
         for message, position in found:
             key, sequence = self._messages[message]
             self.rows.add("log", number, "main", None, partition, position, place, position, message, key, sequence, 0,
@@ -234,7 +234,7 @@ class History:
         number, self._readings = self._readings, self._readings + 1
         messages = list(found)
         self.rows.add("readings", number, "stream", place, None, reason, True)
-        self.rows.add("bounds", number, "parked", place, 0, len(messages), len(messages), read_at * MS)
+        self.rows.add("bounds", number, "parked", group, place, 0, len(messages), len(messages), read_at * MS)
         for position, message in enumerate(messages):
             key, sequence = self._messages[message]
             self.rows.add("log", number, "parked", group, place, position, place, position, message, key, sequence, 0,

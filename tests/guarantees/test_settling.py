@@ -153,7 +153,7 @@ def test_a_category_consumer_that_skips_links_and_checkpoints_past_them_is_viola
         history.handle(message, source=category, source_position=link)
     history.settle(action="checkpoint", source=category, position=104)
     number = history.read(range(4), partition=stream)
-    history.rows.add("bounds", number, "main", category, 0, 104, 104, history.now * MS)
+    history.rows.add("bounds", number, "main", None, category, 0, 104, 104, history.now * MS)
     for message in range(4):
         history.rows.add("log", number, "main", None, stream, message, category, 100 + message, message, "order-7",
                          message, 0, 100, "committed", True)  # fmt: skip
