@@ -10,7 +10,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mqverify.simulation.eventstore.node import Node
-from mqverify.simulation.eventstore.protocol import Cancel, Failed
+from mqverify.simulation.eventstore.protocol import (
+    Ack,
+    Cancel,
+    Credit,
+    Failed,
+    Nack,
+    ReadGroup,
+    SubscribeAll,
+    SubscribeStream,
+)
 from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.network import Link
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
     from mqverify.simulation.eventstore.library import EventStoreLibrary
 
 __all__ = ["Call", "Connection", "SimulatedEventStore"]
+
+_OPENING = (ReadGroup, SubscribeAll, SubscribeStream)
+_FURTHER = (Ack, Cancel, Credit, Nack)
 
 
 class _KernelTimers:
@@ -51,8 +63,8 @@ class _KernelTimers:
 class Call:
     """One RPC. It is also the token by which the node knows it: the node answers to it and is told when it ended.
 
-    `on_reply(answer)` is called in the client's process for each answer, in order. Whoever gives it must expect
-    `Failed("unavailable")` whenever the connection breaks.
+    `on_reply(answer)` is called in the client's process for each answer, in order; nothing follows a `Failed`. A
+    subscription must expect `Failed("unavailable")` at any time: its connection broke.
     """
 
     __slots__ = ("connection", "on_reply", "open")
@@ -64,7 +76,7 @@ class Call:
         """Whether the client still listens."""
 
     def send(self, request: Any) -> None:
-        """Say more on this call: `Ack`, `Nack`, `Credit`. What is sent on a call that has ended is lost."""
+        """Say more on this call: `Ack`, `Nack`, `Credit`. On a call that has ended it is lost."""
         if self.open:
             self.connection.transmit(request, self)
 
@@ -76,21 +88,26 @@ class Call:
 
 
 class Connection:
-    """A client's connection to the node: requests go out, answers come back, both in order."""
+    """A client's connection to the node: requests go out, answers come back, both in order.
 
-    __slots__ = ("_down", "_store", "_up", "broken", "calls", "outbox", "process")
+    It is gRPC's channel: where the transport breaks, the subscriptions on it fail, and the next call connects anew.
+    """
+
+    __slots__ = ("_down", "_store", "_up", "closed", "outbox", "process", "silent", "subscriptions")
 
     def __init__(self, store: SimulatedEventStore, process: Process, name: str) -> None:
         self._store = store
         self._up = Link(store.kernel, f"{name}/up", store.process)
         self._down = Link(store.kernel, f"{name}/down", process)
         self.process = process
-        self.broken = False
-        """The node has given the connection up, and the client may not know it yet."""
-        self.calls: dict[Call, None] = {}
-        """At the node: the subscriptions that go on."""
+        self.closed = False
+        """At the client: nothing is listened to any more."""
+        self.subscriptions: dict[Call, None] = {}
+        """At the node: the calls that go on."""
         self.outbox: list[tuple[Call, Any]] = []
         """At the node: answers that leave when the current step ends."""
+        self.silent = False
+        """At the node: a ping was sent and has not been answered."""
 
     def call(self, request: Any, on_reply: Callable[[Any], Any]) -> Call:
         """Send a request; `on_reply(answer)` is called in the client's process for each answer that arrives."""
@@ -99,8 +116,10 @@ class Connection:
         return call
 
     def close(self) -> None:
-        """End all calls; what was sent still reaches the node."""
-        self._up.send(self._store.disconnected, self)
+        """No answer arrives any more; what was sent still reaches the node, which then ends all calls."""
+        if not self.closed:
+            self.closed = True
+            self._up.send(self._store.disconnected, self)
 
     def transmit(self, request: Any, call: Call) -> None:
         self._up.send(self._store.receive, request, call)
@@ -108,19 +127,29 @@ class Connection:
     def deliver(self) -> None:
         """At the node, when a step ends: send what it answered."""
         answers, self.outbox = self.outbox, []
-        self._down.send(_arrive, answers)
+        self._down.send(self._arrive, answers)
+
+    def ping(self) -> None:
+        """At the node: ask whether the client's process is there. One that is paused answers once it goes on."""
+        self.silent = True
+        self._down.send(self._pong)
 
     def end(self, failure: BaseException | None) -> None:
-        """The process ended, one way or the other."""
+        """The process ended, one way or the other, and the operating system closes its sockets."""
         self.close()
 
+    def _pong(self) -> None:
+        self._up.send(self._ponged)
 
-def _arrive(answers: list[tuple[Call, Any]]) -> None:
-    for call, answer in answers:
-        if call.open:
-            if type(answer) is Failed:
-                call.open = False
-            call.on_reply(answer)
+    def _ponged(self) -> None:
+        self.silent = False
+
+    def _arrive(self, answers: list[tuple[Call, Any]]) -> None:
+        for call, answer in answers:
+            if call.open and not self.closed:
+                if type(answer) is Failed:
+                    call.open = False
+                call.on_reply(answer)
 
 
 class SimulatedEventStore:
@@ -131,7 +160,11 @@ class SimulatedEventStore:
         self.process = kernel.process("node")
         self.settings = settings or NodeSettings()
         self._answered: dict[Connection, None] = {}
-        self.node = Node(self.settings, _KernelTimers(kernel, self), kernel.stream("node"), self._reply)
+        self._subscribed: dict[Connection, None] = {}
+        """Connections with subscriptions."""
+        self._timers = _KernelTimers(kernel, self)
+        self._keep_alive: Any = None
+        self.node = Node(self.settings, self._timers, kernel.stream("node"), self._reply)
 
     def library(self, process: Process, observer: Any = None) -> EventStoreLibrary:
         """The client library as `process` sees it: esdbclient's API."""
@@ -145,26 +178,78 @@ class SimulatedEventStore:
         process.on_end.append(connection.end)
         return connection
 
+    # -- at the node -----------------------------------------------------------------------------------------------
+
     def receive(self, request: Any, call: Call) -> None:
-        """At the node: a request, or more on a call that goes on."""
-        self.node.handle(request, call, self.kernel.now)
+        """A request, or more on a call that goes on; on one that has ended it is lost."""
+        kind, now = type(request), self.kernel.now
+        subscriptions = call.connection.subscriptions
+        if kind in _FURTHER:
+            if call not in subscriptions:
+                return
+            if kind is Cancel:
+                self._ended(call)
+                self.node.cancelled(call, now)
+                self.flush()
+                return
+        elif kind in _OPENING:
+            subscriptions[call] = None
+            self._subscribed[call.connection] = None
+            self._keep_alive_at(now + self.settings.keep_alive_interval)
+        self.node.handle(request, call, now)
         self.flush()
 
     def disconnected(self, connection: Connection) -> None:
-        """At the node: the connection is gone, and its calls with it."""
-        calls, connection.calls = connection.calls, {}
-        for call in calls:
+        """The connection is gone, and its subscriptions with it."""
+        for call in list(connection.subscriptions):
+            self._ended(call)
             self.node.cancelled(call, self.kernel.now)
         self.flush()
 
     def flush(self) -> None:
         """Send what was answered in this step."""
-        answered, self._answered = self._answered, {}
-        for connection in answered:
-            connection.deliver()
+        if self._answered:
+            answered, self._answered = self._answered, {}
+            for connection in answered:
+                connection.deliver()
 
     def _reply(self, call: Call, answer: Any) -> None:
         connection = call.connection
         if not connection.outbox:
             self._answered[connection] = None
         connection.outbox.append((call, answer))
+        if type(answer) is Failed and call in connection.subscriptions:
+            self._ended(call)
+
+    def _ended(self, call: Call) -> None:
+        connection = call.connection
+        del connection.subscriptions[call]
+        if not connection.subscriptions:
+            del self._subscribed[connection]
+
+    # -- HTTP/2 keep-alive (docs/facts/eventstore.md §A7) ----------------------------------------------------------
+
+    def _keep_alive_at(self, time: int) -> None:
+        if self._keep_alive is None:
+            self._keep_alive = self._timers.at(time, self._ping, renews=self._all_are_there)
+
+    def _all_are_there(self) -> bool:
+        """Whether every ping would be answered; only where that is not so, pings are sent."""
+        return not any(connection.process.paused for connection in self._subscribed)
+
+    def _ping(self, now: int) -> None:
+        self._keep_alive = None
+        for connection in self._subscribed:
+            if connection.process.paused and not connection.silent:
+                connection.ping()
+                self._timers.at(now + self.settings.keep_alive_timeout, self._give_up, connection)
+        if self._subscribed:
+            self._keep_alive_at(now + self.settings.keep_alive_interval)
+
+    def _give_up(self, connection: Connection, now: int) -> None:
+        """The ping had its time. Where it was not answered, the client finds its calls failed when it goes on."""
+        if connection.silent:
+            calls = list(connection.subscriptions)
+            self.disconnected(connection)
+            for call in calls:
+                self._reply(call, Failed("unavailable", "failed to connect to all addresses"))

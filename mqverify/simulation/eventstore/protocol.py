@@ -5,9 +5,9 @@ They are listed in docs/facts/eventstore.md §F1. A unary call has one answer. A
 ints: stream revisions, commit positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from mqverify.simulation.eventstore.records import NewEvent, RecordedEvent
@@ -46,6 +46,7 @@ __all__ = [
     "Strategy",
     "SubscribeAll",
     "SubscribeStream",
+    "Timers",
     "UpdateGroup",
     "WrongVersion",
 ]
@@ -73,6 +74,17 @@ Failure = Literal[
 """Why a call failed; the look-alike raises what esdbclient makes of it (docs/facts/eventstore.md §F2)."""
 
 
+class Timers(Protocol):
+    """How a state machine asks to be called later; the machine itself has no clock and no kernel."""
+
+    def at(self, time: int, call: Callable[..., Any], *arguments: Any, renews: Callable[[], bool] | None = None) -> Any:
+        """Call `call(*arguments, now)` at `time`; `renews` says whether that would only renew (see the kernel)."""
+
+    def cancel(self, timer: Any) -> None: ...
+
+    def postpone(self, timer: Any, time: int) -> None: ...
+
+
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +103,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """`revision` and `position` of the last event; those of the first time where the append was a repetition."""
+    """`revision` and `position` of the last event; those of the first time where the append was a repetition.
+
+    Also the answer to `DeleteStream`, with no revision.
+    """
 
     revision: int | None
     position: int
@@ -106,7 +121,10 @@ class WrongVersion:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Events read or pushed, in order. To consumers of a group each carries its `retry_count`."""
+    """Events read or pushed, in order. To consumers of a group each carries its `retry_count`.
+
+    Where links are resolved, a link whose target is gone comes as an `UnresolvedLink`, which the client skips.
+    """
 
     events: Sequence[RecordedEvent]
 
@@ -147,7 +165,7 @@ class DeleteStream:
 
 @dataclass(frozen=True, slots=True)
 class ReadStream:
-    """`start` is inclusive; None is the first event, or the last one backwards."""
+    """`start` is inclusive; None is the first event, or the last one backwards. Answered by one `Events`."""
 
     stream: str
     start: int | None = None
@@ -166,6 +184,8 @@ class AllFilter:
 
 @dataclass(frozen=True, slots=True)
 class ReadAll:
+    """`start` is inclusive, but backwards the record *before* it comes first; None is the log's begin, or its end."""
+
     start: int | None = None
     backwards: bool = False
     limit: int = 2**63
@@ -195,7 +215,10 @@ class SubscribeAll:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """The client of a subscription has taken so many events: the node may send on (HTTP/2 flow control)."""
+    """The client of a catch-up subscription has taken so many events: the node may send on (HTTP/2 flow control).
+
+    Each event of an `Events` counts, `UnresolvedLink`s too; it needs not be said for each one alone.
+    """
 
     events: int
 
