@@ -55,7 +55,6 @@ def work(recorder):
     tokens = [recorder.send_invoked(0), recorder.send_invoked(8, 2, 5), recorder.send_invoked(3, attempt=2)]
     recorder.send_completed(tokens[0], "acked", 0, 2**62, -3, 210, 4)
     recorder.send_completed(tokens[1], "failed")
-    assert recorder.sends_invoked == 3
     tokens += [recorder.assigned(0, 3), recorder.assigned(2**40)]
     recorder.start_known(tokens[3], 17, "committed")
     for word in WORDS["start_from"]:
@@ -78,7 +77,7 @@ def work(recorder):
     recorder.revoked(0, 3)
     recorder.lost(2**40)
     tokens.append(recorder.assigned(1, None))
-    recorder.start_known(tokens[-1], 1, "end")
+    recorder.start_known(tokens[-1], None, "end")
     return tokens
 
 
@@ -107,8 +106,6 @@ def test_both_recorders_have_the_same_methods_and_the_format_knows_each():
     of_rows, of_file = public(WorkerRecorder), public(FileRecorder)
     del of_file["clock"], of_file["close"]
     assert of_file == of_rows
-    assert isinstance(inspect.getattr_static(FileRecorder, "sends_invoked"), property)
-    assert isinstance(inspect.getattr_static(WorkerRecorder, "sends_invoked"), property)
     assert {call.method for call in CALLS} == set(of_rows)
     for call in CALLS:
         names = {*call.words, *(name for name, _ in call.integers)}

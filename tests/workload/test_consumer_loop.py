@@ -14,7 +14,9 @@ from mqverify.workload.consumer import ConsumerDuties, HandlerFailed, consume
 class Script:
     """A client and a context in one: two batches of messages, then nothing; writes down what happens."""
 
-    def __init__(self, batches: Sequence[Sequence[int]]) -> None:
+    def __init__(self, batches: Sequence[Sequence[int]], redelivers: bool = False) -> None:
+        self.redelivers = redelivers
+        self.tries = 1
         self.said: list[str] = []
         self.recorder = self
         self.dice = Random(1)
@@ -35,6 +37,10 @@ class Script:
     def settle(self, received: Sequence[Received], wait: bool) -> bool:
         self.said.append(f"settle {','.join(str(one.message) for one in received)}{'' if wait else ' async'}")
         return True
+
+    def reject(self, received: Received, action: str) -> bool:
+        self.said.append(f"{action} {received.message}")
+        return self.redelivers
 
     def progress(self) -> Mapping[int, int]:
         return {}
@@ -84,11 +90,12 @@ class Script:
 
     def _received(self, message: int) -> Received:
         facts = (message, "key-0", message, 0, message, 0, message, True)
-        return Received(self.delivered(*facts), message, 0, message, facts)
+        return Received(self.delivered(*facts), message, 0, message, facts, tries=self.tries)
 
 
 def run(settle: Settle, batches: Sequence[Sequence[int]] = ((0, 1), (2,)), **more: Any) -> list[str]:
-    script = Script(batches)
+    script = Script(batches, more.pop("redelivers", False))
+    script.tries = more.pop("tries", 1)
     handler = more.pop("handler", Handler())
     duties = ConsumerDuties(handler, settle, more.pop("wait", True), frozenset(more.pop("poison", ())))
     consume(script, script, duties)  # type: ignore[arg-type]
@@ -124,7 +131,24 @@ def test_does_not_wait_for_asynchronous_commits() -> None:
 def test_skips_a_poison_message_after_its_attempts() -> None:
     handler = Handler(poison_one_in=3, attempts=3, on_failure="skip")
     said = run(Settle(policy="after_handling"), handler=handler, poison=[1])
-    assert said == ["handled", "settle 0", "failed", "failed", "failed", "settle 1", "handled", "settle 2", "close"]
+    assert said == [
+        "handled", "settle 0", "failed", "failed", "failed", "skip 1", "settle 1", "handled", "settle 2", "close",
+    ]  # fmt: skip
+
+
+def test_where_the_system_hands_out_again_a_failure_is_rejected_and_blocks_nothing() -> None:
+    handler = Handler(poison_one_in=3, attempts=3, on_failure="park")
+    batch = Settle(policy="after_batch")
+    said = run(batch, handler=handler, poison=[1], redelivers=True)
+    assert said == ["handled", "failed", "retry 1", "settle 0", "handled", "settle 2", "close"]
+    said = run(batch, handler=handler, poison=[1], redelivers=True, tries=3)
+    assert said == ["handled", "failed", "park 1", "settle 0", "handled", "settle 2", "close"]
+
+
+def test_for_ever_is_for_ever_by_rejections_too() -> None:
+    handler = Handler(poison_one_in=3, on_failure="retry")
+    said = run(Settle(policy="after_handling"), handler=handler, poison=[1], redelivers=True, tries=99)
+    assert said == ["handled", "settle 0", "failed", "retry 1", "handled", "settle 2", "close"]
 
 
 @pytest.mark.parametrize(
