@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mqverify import __version__
-from mqverify.cli import check, explain, list_, schema, validate
+from mqverify.cli import check, contents, explain, list_, schema, validate
 
 __all__ = ["app"]
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("validate")(validate.validate)
+app.command("contents")(contents.contents)
 app.command("explain")(explain.explain)
 app.command("list")(list_.list_)
 app.command("schema")(schema.schema)

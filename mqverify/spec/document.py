@@ -27,6 +27,8 @@ _RUNS: Final = Whole(1, 1_000_000, "a number of runs")
 TOP: Final = {
     "spec": "the spec's name: one line that says what it promises",
     "about": "what it is about, in words that an architect understands",
+    "claim": "what somebody claims and this spec puts to the test, in a sentence: cited, by `mqverify contents`",
+    "finding": "what came of the claim, in a sentence: beside it",
     "decision": "the decision record it belongs to: cited in reports, never opened",
     "tags": "tags to select specs by",
     "runs": "how many runs. Default: 25 simulated, one on a real broker",
@@ -40,6 +42,8 @@ TOP: Final = {
 TOP_SHAPES: Final[dict[str, Shape]] = {
     "spec": _NAME,
     "about": _ABOUT,
+    "claim": _ABOUT,
+    "finding": _ABOUT,
     "decision": _DECISION,
     "tags": _TAGS,
     "runs": _RUNS,
@@ -98,6 +102,8 @@ def _spec(
         file=file,
         text=text,
         about=plain.get("about", ""),
+        claim=plain.get("claim", ""),
+        finding=plain.get("finding", ""),
         decision=plain.get("decision"),
         tags=plain.get("tags", ()),
         runs=plain.get("runs"),

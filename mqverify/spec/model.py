@@ -160,6 +160,8 @@ class Spec(_Model):
     text: str
     """The source, for cases and for workers of other machines."""
     about: str = ""
+    claim: str = ""
+    finding: str = ""
     decision: str | None = None
     tags: tuple[str, ...] = ()
     runs: int | None = Field(default=None, ge=1)

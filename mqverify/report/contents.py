@@ -1,0 +1,91 @@
+"""A page of specs: what each claims, what is expected of it on each backend, and what came of the claim. Markdown.
+
+Expected verdicts are what the page shows. As long as `mqverify check` ends with 0 they are the verdicts.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mqverify.report.text import count, plain
+from mqverify.spec.model import Expectation, Spec
+
+__all__ = ["page"]
+
+_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\*[]<>|#"})
+
+
+def page(sections: Sequence[tuple[str, Sequence[Spec]]], relative_to: str) -> str:
+    """The whole page. A section is a path as it was given, and its specs; links are relative to the folder given."""
+    lines = [
+        "<!-- made by `mqverify contents`: change the specs, not this page -->",
+        "",
+        "# Claims, and what came of them",
+        "",
+        "Each spec puts a claim to the test. The tables say what is expected on each backend; `mqverify check` ends",
+        "with exit code 0 as long as that is what is seen. A violation that is expected has its reason beside it.",
+        "",
+    ]
+    for path, specs in sections:
+        lines += [f"- [{_title(path)}](#{_anchor(path)}): {count(len(specs), 'spec')}"]
+    for path, specs in sections:
+        lines += ["", f"## {_title(path)}"]
+        for spec in specs:
+            lines += ["", *_entry(spec, relative_to)]
+    return "\n".join([*lines, ""])
+
+
+def _entry(spec: Spec, relative_to: str) -> list[str]:
+    link = Path(os.path.relpath(spec.file, relative_to)).as_posix()
+    lines = [f"### [{_safe(spec.name)}](<{link}>)", ""]
+    if spec.claim:
+        lines += [f"> {_safe(spec.claim)}", ""]
+    if spec.about:
+        lines += [_safe(spec.about), ""]
+    lines += _table(spec)
+    if spec.finding:
+        lines += ["", f"**Finding:** {_safe(spec.finding)}"]
+    if spec.decision:
+        lines += ["", f"Decision: {_safe(spec.decision)}"]
+    return lines
+
+
+def _table(spec: Spec) -> list[str]:
+    """A row a guarantee, a column a backend."""
+    expected = {label: spec.expectations(label) for label in spec.backends}
+    names = list(dict.fromkeys(name for expectations in expected.values() for name in expectations))
+    heads = [_head(spec, label) for label in expected]
+    lines = [f"| guarantee | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for name in names:
+        cells = [_cell(expectations.get(name), spec, label) for label, expectations in expected.items()]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return lines
+
+
+def _head(spec: Spec, label: str) -> str:
+    system = spec.backends[label].system
+    return _safe(label if label == system else f"{label} ({system})")
+
+
+def _cell(expectation: Expectation | None, spec: Spec, label: str) -> str:
+    if expectation is None:
+        return ""
+    unsupported = [*spec.unsupported, *spec.backends[label].unsupported]
+    if unsupported:
+        return f"unsupported: {_safe(unsupported[0])}"
+    if expectation.verdict == "held":
+        return "held"
+    return f"**{expectation.verdict}**" + (f": {_safe(expectation.why)}" if expectation.why else "")
+
+
+def _title(path: str) -> str:
+    return _safe(Path(path).name.replace("-", " ").capitalize())
+
+
+def _anchor(path: str) -> str:
+    return Path(path).name.lower()
+
+
+def _safe(text: str) -> str:
+    """Text of a spec, on one line, with nothing that Markdown or HTML would take for its own."""
+    return " ".join(plain(text).split()).translate(_ESCAPED)
