@@ -4,7 +4,7 @@ A backend is a system seen through one client library. The same adapter is hande
 a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mqverify.history.recorder import RunRows
@@ -85,6 +85,8 @@ class Backend(Protocol):
     """One system. `vocabulary` gives its own words for `position` and `place` in sentences."""
 
     system: str
+    has: Collection[str]
+    """What it has of that which guarantees ask for (`guarantees.registry.FEATURES`)."""
     vocabulary: Mapping[str, str]
 
     def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker: ...

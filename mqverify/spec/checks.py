@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mqverify.spec.fault_lines import FaultLine
 from mqverify.spec.issues import Issues
-from mqverify.spec.model import BackendSection, Settle, Workload
+from mqverify.spec.model import BackendSection, Handler, Settle, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node
 from mqverify.spec.quantities import DURATION
 from mqverify.spec.registry import Registry
@@ -55,9 +55,36 @@ def _check_workload(workload: Workload, node: Mapping, issues: Issues) -> None:
             _value(node, "transaction"),
             "messages go in one or the other",
         )
+    _check_handler(workload.handler, node, issues)
+    for name, group in workload.groups.items():
+        if group.handler is not None:
+            _check_handler(group.handler, _of_group(node, name), issues)
     if workload.in_flight == "one" and (workload.batch or workload.transaction):
         issues.error(
             "MQ207", "'in_flight: one' waits for each message", _value(node, "in_flight"), "a batch goes out at once"
+        )
+
+
+def _of_group(node: Mapping, name: str) -> Mapping:
+    """The mapping that a group's own words stand in."""
+    for key in ("groups", name):
+        entry = node.get(key)
+        if entry is None or not isinstance(entry.value, Mapping):
+            break
+        node = entry.value
+    return node
+
+
+def _check_handler(handler: Handler, node: Mapping, issues: Issues) -> None:
+    """Words of a handler that mean nothing without others."""
+    written = node.get("handler")
+    place = written.value if written is not None and isinstance(written.value, Mapping) else node
+    if handler.restart_after is not None and handler.on_failure not in {"stop", "crash"}:
+        issues.error(
+            "MQ207",
+            f"'restart_after' with 'on_failure: {handler.on_failure}', which ends no consumer",
+            _value(place, "restart_after"),
+            "it goes with on_failure: stop or crash; after a fault, write it in the fault",
         )
 
 

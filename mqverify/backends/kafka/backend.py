@@ -1,6 +1,6 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -38,6 +38,7 @@ class KafkaBackend:
     """Apache Kafka through kafka-python."""
 
     system = "kafka"
+    has: Collection[str] = ()
     vocabulary: Mapping[str, str] = {"position": "offset", "place": "partition"}
 
     def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker:
