@@ -81,7 +81,7 @@ CASES = [
     ("MQ207", "'for' and 'times'", [(CRASH, "  - ⟦s⟧low: {handler: 40s}\n    for: 5s\n    times: 2")]),
     ("MQ207", "another label", [(PARTITIONS, "    system: ⟦eventstore⟧")]),
     ("MQ207", "not in the group", [GROUPS, (CRASH, "  - crash: ⟦billing/consumer-1⟧\n    group: shipping")]),
-    ("MQ207", "ends no consumer", [(SETTLE, "  handler: {restart_after: ⟦2⟧s}")]),
+    ("MQ207", "ends no consumer", [(SETTLE, "  handler: {restart_after: ⟦2s⟧}")]),
     ("MQ207", "together", [(HELD, "  at_least_once: {violated: why, ⟦unsupported⟧: why}")]),
     ("MQ208", "a group's name", [(SETTLE, "  groups: [⟦billing/eu⟧]")]),
     ("MQ208", "U+001B", [(SPEC, 'spec: ⟦"orders\\e[2J"⟧')]),
