@@ -45,7 +45,7 @@ class PersistentSubscription(Responses):
             max_ack_batch_size, max_ack_delay, stopping_grace,
         )  # fmt: skip
         request = ReadGroup(stream_name, group_name, event_buffer_size)
-        super().__init__(channel, request, timeout, channel.subscription_window)
+        super().__init__(channel, request, timeout)
         try:
             first = self._confirmation()
             if type(first) is not Confirmed:

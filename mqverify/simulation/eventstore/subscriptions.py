@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CatchupSubscription", "CaughtUp", "Checkpoint", "ReadResponse", "Responses", "StreamState"]
 
+_UNLIMITED: Final = 1 << 62
 _NO_ID: Final = UUID("00000000-0000-0000-0000-000000000000")
 
 
@@ -74,10 +75,11 @@ class Responses:
     """The answers of one call, in order, as gRPC hands them out: buffered until they are taken.
 
     What arrived before the node itself ended the call is handed out first; what arrived before the connection broke,
-    the deadline passed or the client cancelled is lost (gRPC core drops frames of a stream that failed).
+    the deadline passed or the client cancelled is lost (gRPC core drops frames of a stream that failed). The node sends
+    no more than `window` events that were not taken, where it counts them: to catch-up subscriptions.
     """
 
-    def __init__(self, channel: Channel, request: Any, timeout: float | None, window: int) -> None:
+    def __init__(self, channel: Channel, request: Any, timeout: float | None, window: int = _UNLIMITED) -> None:
         self._channel = channel
         self._kernel = channel.kernel
         self._process = channel.process
@@ -202,7 +204,7 @@ class ReadResponse(Responses):
         request: Any,
         stream_name: str | None,
         timeout: float | None = None,
-        window: int = 1 << 62,
+        window: int = _UNLIMITED,
     ) -> None:
         self._stream_name = stream_name
         super().__init__(channel, request, timeout, window)

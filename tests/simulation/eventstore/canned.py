@@ -1,0 +1,85 @@
+"""A world with one store and applications on it: plain esdbclient code that takes `library`.
+
+With `answers` the node is none: it answers what it is told to and keeps what it was sent.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mqverify.simulation.eventstore.cluster import SimulatedEventStore
+from mqverify.simulation.eventstore.protocol import Cancel
+from mqverify.simulation.kernel import SECOND, Kernel
+from mqverify.simulation.process import Process
+
+URI = "esdb://localhost:2113?Tls=false"
+
+Answers = Callable[[Any], Iterable[Any]]
+
+
+class World:
+    """One store; `received` is what it was sent: seconds and request."""
+
+    def __init__(self, answers: Answers | None = None, seed: int = 0, **settings: Any) -> None:
+        self.kernel = Kernel(seed)
+        self.store = SimulatedEventStore(self.kernel, **settings)
+        self.received: list[tuple[float, Any]] = []
+        self.tokens: list[Any] = []
+        self.failures: dict[str, BaseException] = {}
+        if answers is not None:
+            self._answers = answers
+            self.store.node = self  # type: ignore[assignment]
+
+    # -- the canned node -------------------------------------------------------------------------------------------
+
+    def handle(self, request: Any, token: Any, now: int) -> None:
+        self.received.append((now / SECOND, request))
+        self.tokens.append(token)
+        for answer in self._answers(request):
+            self.store._reply(token, answer)
+
+    def cancelled(self, token: Any, now: int) -> None:
+        self.received.append((now / SECOND, Cancel()))
+
+    def push(self, token: Any, *answers: Any) -> None:
+        """Answer more on a call, at once."""
+        for answer in answers:
+            self.store._reply(token, answer)
+        self.store.flush()
+
+    def of(self, *kinds: type) -> list[Any]:
+        """The requests of these kinds that the node received, in order."""
+        return [request for _, request in self.received if isinstance(request, kinds)]
+
+    # -- applications ----------------------------------------------------------------------------------------------
+
+    def start(self, application: Callable[[Any], Any], name: str = "test") -> Process:
+        """Run `application(library)` as the main task of a process, from now on."""
+        process = self.kernel.process(name)
+        library = self.store.library(process)
+
+        def ended(failure: BaseException | None) -> None:
+            if failure is not None:
+                self.failures[name] = failure
+
+        process.on_end.append(ended)
+        process.spawn(lambda: application(library), main=True)
+        return process
+
+    def run(self, application: Callable[[Any], Any], name: str = "test") -> Any:
+        """Run everything until `application(library)` has returned; its result."""
+        results: list[Any] = []
+        process = self.start(lambda library: results.append(application(library)), name)
+        process.on_end.append(lambda _: self.kernel.stop())
+        self.kernel.run()
+        self.kernel._stopped = False
+        if name in self.failures:
+            raise self.failures.pop(name)
+        assert results, f"{name} did not end"
+        return results[0]
+
+    def sleep(self, seconds: float) -> None:
+        self.kernel.sleep(round(seconds * SECOND))
+
+    @property
+    def seconds(self) -> float:
+        return self.kernel.now / SECOND
