@@ -2,7 +2,7 @@
 
 import textwrap
 
-from mqverify.guarantees.registry import Guarantee, Parameter
+from mqverify.guarantees.registry import Guarantee, Parameter, Unsupported
 
 __all__ = ["explain_guarantee"]
 
@@ -22,14 +22,21 @@ def explain_guarantee(guarantee: Guarantee) -> str:
         "parameters": parameters,
         "cannot": guarantee.cannot,
         "mends": guarantee.mends,
+        "unsupported": "; ".join(_unsupported(one) for one in guarantee.unsupported_for),
         "file": guarantee.source_file,
     }
     lines = [f"{guarantee.code} {guarantee.name}", ""]
     for name, text in fields.items():
-        lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name + ':':12}", subsequent_indent=" " * 12)
+        if text:
+            lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name}: ".ljust(12), subsequent_indent=" " * 12)
     for name, query in (("obligations", guarantee.obligations), ("violations", guarantee.violations)):
         lines += ["", f"{name}:", "", textwrap.indent(query, "    ")]
     return "\n".join(lines) + "\n"
+
+
+def _unsupported(one: Unsupported) -> str:
+    where = f"without {one.what}" if one.without else one.what
+    return f"{where}: {one.reason}"
 
 
 def _parameter(parameter: Parameter) -> str:

@@ -4,10 +4,11 @@
 --   overwritten (an acknowledged settlement invoked after that one was done was itself done before the consumer asked; one
 --   of unknown outcome may stand for ever); the reset policy's position, if nothing acknowledged had been settled when it
 --   asked, or a reading shows all that may stand out of range, or the settled position had expired; the sink's own
---   position; where the consumer itself was, if it kept the {place} across a rebalance. A group's first start in a {place} has nothing to resume. Subscriptions that settle one by one are not judged.
+--   position; where the consumer itself was, if it kept the {place} across a rebalance. A group's first start in a {place} has nothing to resume.
 -- untested: no partition was assigned a second time; crash or pause a consumer, or add a rebalance
 -- needs: positions, shared clock
 -- parameters: none
+-- unsupported: competing: it settles one by one and the server keeps what is left, so no consumer resumes anywhere
 -- cannot: nothing excuses it, but positions that a client settles by itself must have been observed.
 -- mends: report it to the makers of the broker or the client; commits that are waited for (`commit: sync`) rule races out.
 
@@ -29,7 +30,7 @@ SELECT
   END
   || CASE
     WHEN r.last_position IS NULL THEN ', but nobody had settled that position, nor any other'
-    ELSE ', but ' || who(r.last_by, r.last_incarnation) || ' had settled {position} ' || r.last_position || ' by '
+    ELSE ', but ' || who(r.last_by, r.last_incarnation) || ' had settled ' || unit_of(p.name) || ' ' || r.last_position || ' by '
       || moment(r.last_completed_at)
   END AS sentence
 FROM illegal_resumptions AS r

@@ -7,12 +7,11 @@
 --   shard may lie between two neighbours if a reading still found it after the right one was delivered. The same
 --   message again is none (MQ102 and MQ112 judge that), nor are positions without a message, such as transaction
 --   markers, nor messages that were gone by then. Neighbours with a gap that no later reading covers do not count.
---   Competing consumers have no order.
 -- untested: no consumer was handed a message of a partition that it held
 -- needs: readings
 -- parameters: none
--- cannot: several consumers that compete for one stream have no order (unsupported); a position reset while a
---   partition is held leaves out what lies between.
+-- unsupported: competing: consumers that compete are handed messages in no order
+-- cannot: a position reset while a partition is held leaves out what lies between.
 -- mends: one consumer at a time for each partition or stream; a reset policy that fails loudly; retention longer
 --   than any outage.
 
@@ -30,13 +29,13 @@ SELECT
   who(t.consumer, t.incarnation) || ' was handed ' || lies_at(p.name, n.right_position)
   || coalesce(' (' || the_message(n.right_message, r.key, r.sequence) || ')', '')
   || CASE
-    WHEN n.left_at IS NULL THEN ' first, though it was to start at {position} ' || (n.left_position + 1)
-    ELSE ' next after {position} ' || n.left_position || coalesce(' (message ' || n.left_message || ')', '')
+    WHEN n.left_at IS NULL THEN ' first, though it was to start at ' || unit_of(p.name) || ' ' || (n.left_position + 1)
+    ELSE ' next after ' || unit_of(p.name) || ' ' || n.left_position || coalesce(' (message ' || n.left_message || ')', '')
   END
   || CASE
     WHEN g.skipped IS NULL THEN ', which goes back, within one tenure'
     ELSE
-      ', and ' || the_message(g.skipped, s.key, s.sequence) || ' at {position} ' || g.skipped_position
+      ', and ' || the_message(g.skipped, s.key, s.sequence) || ' at ' || unit_of(p.name) || ' ' || g.skipped_position
       || ' was left out: a reading still found it later'
   END
   || '; the tenure began at ' || moment(t.began_at) AS sentence

@@ -34,22 +34,13 @@ _ALL = (
     _planned("MQ116", "send_ordering", "none", "Messages of a key are stored in the order they were sent."),
     _planned("MQ123", "no_duplicate_writes", "none", "No message is stored twice."),
     _planned("MQ125", "consistent_positions", "none", "One position holds one message, whoever looks."),
-    _planned("MQ133", "bounded_redelivery", "at_most: count required", "No message is delivered more than N times."),
     _planned(
         "MQ134",
         "recovery",
         "within: duration required; drain: duration",
         "After the last fault every group moves again within T, and clears its debts.",
     ),
-    _planned(
-        "MQ135",
-        "no_head_of_line_blocking",
-        "within: duration required",
-        "A message that fails holds up no other key for longer than T.",
-    ),
     _planned("MQ138", "balanced", "at_most: ratio required", "No consumer handles more than x times its fair share."),
-    _planned("MQ141", "optimistic_concurrency", "none", "An append succeeds only at the revision it expects."),
-    _planned("MQ142", "idempotent_append", "none", "A message that is sent again is stored once."),
     _planned(
         "MQ151",
         "latency",

@@ -5,7 +5,7 @@ documented in docs/reference and shown by `mqverify explain NAME`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,10 +16,13 @@ from typing import Literal, get_args
 from mqverify.errors import UsageError
 
 __all__ = [
+    "DELIVERIES",
+    "FEATURES",
     "NEEDS",
     "Guarantee",
     "Parameter",
     "ParameterKind",
+    "Unsupported",
     "catalogue",
     "find",
     "load_guarantee",
@@ -32,11 +35,19 @@ ParameterKind = Literal["duration", "count", "ratio", "text", "flag"]
 NEEDS = ("readings", "effects", "parked", "positions", "shared clock", "drained")
 """The kinds of evidence that a header may name."""
 
+DELIVERIES = ("exclusive", "competing", "own")
+"""How a system may share messages in a group, as the history's `groups` say it."""
+
+FEATURES = ("expected_revision",)
+"""What a system may have, and without which a guarantee may mean nothing."""
+
 _FIELDS = ("promise", "meaning", "untested", "needs", "parameters", "cannot", "mends")
+_OPTIONAL = ("unsupported",)
 _AT_LEAST_ONE = "at least one of "
 _SECTIONS = ("obligations", "violations")
 _TITLE = re.compile(r"-- (?P<code>[A-Z]{2,8}\d{3,4}) (?P<name>[a-z][a-z0-9_]*)$")
 _FIELD = re.compile(r"-- (?P<field>[a-z]+):(?: (?P<text>.*))?$")
+_UNSUPPORTED = re.compile(r"(?P<without>without )?(?P<what>[a-z_]+): (?P<reason>\S.*)$")
 _PARAMETER = re.compile(
     r"(?P<name>[a-z][a-z0-9_]*): (?P<kind>[a-z]+)(?: (?:(?P<required>required)|= (?P<default>.+)))?$"
 )
@@ -50,6 +61,15 @@ class Parameter:
     kind: ParameterKind
     default: str | None = None
     required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """Where a guarantee means nothing: `what` is one of `DELIVERIES`, or, if `without`, a missing one of `FEATURES`."""
+
+    what: str
+    without: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,15 @@ class Guarantee:
     violations: str
     """A query for rows (run, consumer_group, key, messages, place, noticed_at, sentence), the most telling first."""
     source_file: str
+    unsupported_for: tuple[Unsupported, ...] = ()
+
+    def unsupported(self, delivery: str, system_has: Collection[str] = FEATURES) -> str | None:
+        """Why it means nothing where groups get their messages so (of `DELIVERIES`) and the system has these of
+        `FEATURES`; None where it can be judged."""
+        for one in self.unsupported_for:
+            if (one.what not in system_has) if one.without else (one.what == delivery):
+                return one.reason
+        return None
 
 
 def parse_guarantee(text: str, source_file: str) -> Guarantee:
@@ -99,6 +128,7 @@ def parse_guarantee(text: str, source_file: str) -> Guarantee:
         obligations=sections["obligations"][1],
         violations=sections["violations"][1],
         source_file=source_file,
+        unsupported_for=_unsupported(fields.get("unsupported", ""), source_file),
     )
 
 
@@ -144,8 +174,8 @@ def _fields(lines: list[str], source_file: str) -> dict[str, str]:
         match = _FIELD.match(line)
         if match:
             name = match["field"]
-            if name not in _FIELDS or name in fields:
-                known = ", ".join(_FIELDS)
+            if name not in (*_FIELDS, *_OPTIONAL) or name in fields:
+                known = ", ".join((*_FIELDS, *_OPTIONAL))
                 raise UsageError(
                     f"{source_file}:{number}: `{name}:` is not a field, or was given before; fields are {known}"
                 )
@@ -166,6 +196,20 @@ def _needs(text: str, source_file: str) -> tuple[str, ...]:
         if need not in NEEDS:
             raise UsageError(f"{source_file}: needs: `{need}` is no evidence; `nothing`, or of {', '.join(NEEDS)}")
     return needs
+
+
+def _unsupported(text: str, source_file: str) -> tuple[Unsupported, ...]:
+    """Read `competing: REASON; without expected_revision: REASON`; a reason holds no semicolon."""
+    found = []
+    for part in filter(None, text.split(";")):
+        match = _UNSUPPORTED.match(part.strip())
+        if match is None or match["what"] not in (FEATURES if match["without"] else DELIVERIES):
+            raise UsageError(
+                f"{source_file}: unsupported: `{part.strip()}` is not `DELIVERY: reason` or `without FEATURE: reason`, "
+                f"with DELIVERY one of {', '.join(DELIVERIES)}, FEATURE one of {', '.join(FEATURES)}"
+            )
+        found.append(Unsupported(match["what"], match["without"] is not None, match["reason"]))
+    return tuple(found)
 
 
 def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:

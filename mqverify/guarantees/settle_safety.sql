@@ -19,18 +19,21 @@ GROUP BY s.run;
 -- violations
 SELECT
   u.run, u.consumer_group, u.key, [u.message] AS messages, u.source AS place, u.invoked_at AS noticed_at,
-  who(u.consumer, u.incarnation) || ' of ' || the_group(u.consumer_group) || ' '
-  || CASE u.action
-    WHEN 'commit' THEN 'committed {position} ' || u.reached
-    WHEN 'checkpoint' THEN 'kept the checkpoint {position} ' || u.reached
-    WHEN 'ack' THEN 'acknowledged {position} ' || u.reached
-    WHEN 'skip' THEN 'skipped {position} ' || u.reached
-    WHEN 'park' THEN 'parked {position} ' || u.reached
-    ELSE 'settled {position} ' || u.reached
+  CASE
+    WHEN u.settled_by = 'server' THEN 'the server, for ' || the_group(u.consumer_group) || ', '
+    ELSE who(u.consumer, u.incarnation) || ' of ' || the_group(u.consumer_group) || ' '
   END
-  || ' of ' || coalesce(quoted(p.name), 'a {place}')
+  || CASE u.action
+    WHEN 'commit' THEN 'committed '
+    WHEN 'checkpoint' THEN 'kept the checkpoint '
+    WHEN 'ack' THEN 'acknowledged '
+    WHEN 'skip' THEN 'skipped '
+    WHEN 'park' THEN 'parked '
+    ELSE 'settled '
+  END
+  || lies_at(p.name, u.reached)
   || CASE WHEN u.settled_by = 'observed' THEN '' ELSE ' at ' || moment(u.invoked_at) END
-  || ', which covers ' || the_message(u.message, u.key, u.sequence) || ' at {position} ' || u.source_position || ', '
+  || ', which covers ' || the_message(u.message, u.key, u.sequence) || ' at ' || unit_of(p.name) || ' ' || u.source_position || ', '
   || CASE
     WHEN u.handled_at IS NULL THEN 'and the group never handled it'
     ELSE 'and the group first handled it at ' || moment(u.handled_at)

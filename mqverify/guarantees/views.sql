@@ -31,9 +31,17 @@ CREATE OR REPLACE TEMP MACRO moment(ns) AS
     )
   END;
 
+-- Who settled: a consumer (its client, too), or the server by itself
+CREATE OR REPLACE TEMP MACRO settler(settled_by, worker, incarnation) AS
+  CASE WHEN settled_by = 'server' THEN 'the server' ELSE who(worker, incarnation) END;
+
+-- What is counted along a place: offsets, revisions; along Event Store's $all neither, but positions in the log
+CREATE OR REPLACE TEMP MACRO unit_of(place_name) AS
+  CASE WHEN place_name = '$all' THEN 'position' ELSE '{position}' END;
+
 -- {position} 41 of orders-0
 CREATE OR REPLACE TEMP MACRO lies_at(place_name, its_position) AS
-  '{position} ' || coalesce(its_position::VARCHAR, 'unknown') || ' of ' || coalesce(quoted(place_name), 'an unknown {place}');
+  unit_of(place_name) || ' ' || coalesce(its_position::VARCHAR, 'unknown') || ' of ' || coalesce(quoted(place_name), 'an unknown {place}');
 
 -- A parameter of a guarantee as text, for the runs whose scenario gives it: rows (run, value).
 CREATE OR REPLACE TEMP MACRO given(guarantee_name, parameter_name) AS TABLE
@@ -181,6 +189,12 @@ SELECT run, message, source, source_position
 FROM deliveries
 WHERE message IS NOT NULL AND source IS DISTINCT FROM partition;
 
+-- Sources that hold no messages themselves: categories, correlations, $all.
+CREATE OR REPLACE TEMP TABLE linked_sources AS
+SELECT run, source FROM readings WHERE source IS NOT NULL
+UNION
+SELECT run, source FROM deliveries WHERE source <> partition;
+
 -- What those groups had handled, or settled past, before: all that they are owed.
 CREATE OR REPLACE TEMP TABLE reached_before_removal AS
 WITH counted AS (
@@ -208,7 +222,9 @@ WHERE s.covers = 'one';
 -- `drained` (the group's progress came to the end of every source).
 CREATE OR REPLACE TEMP TABLE owed AS
 WITH latest_start AS (
-  SELECT run, consumer_group, min(done_at) AS earliest, max(done_at) AS latest
+  SELECT
+    run, consumer_group, min(done_at) AS earliest, max(done_at) AS latest,
+    bool_or((run, source) IN (SELECT (run, source) FROM linked_sources)) AS linked
   FROM first_starts
   GROUP BY run, consumer_group
 ),
@@ -217,16 +233,23 @@ from_beginning AS (
   FROM groups AS g JOIN messages AS m USING (run)
   WHERE g.starts = 'beginning' AND m.outcome = 'acked'
 ),
--- A group that starts at the end, and each message sent after its first start in the source the message lies in.
+linked_starts AS (
+  SELECT f.run, f.consumer_group, p.message, min(f.done_at) AS done_at
+  FROM first_starts AS f SEMI JOIN linked_sources USING (run, source) JOIN source_positions AS p USING (run, source)
+  GROUP BY f.run, f.consumer_group, p.message
+),
+-- A group that starts at the end, and each message sent after its first start in the source the message lies in. Who follows
+-- links was there before any place that came later, so that says nothing.
 from_end AS (
   SELECT g.run, g.consumer_group, g.drained, m.*EXCLUDE (run)
   FROM groups AS g
   JOIN messages AS m USING (run)
   JOIN latest_start AS l ON l.run = g.run AND l.consumer_group = g.consumer_group
   LEFT JOIN first_starts AS f ON f.run = g.run AND f.consumer_group = g.consumer_group AND f.source = m.partition
+  LEFT JOIN linked_starts AS k ON k.run = g.run AND k.consumer_group = g.consumer_group AND k.message = m.message
   LEFT JOIN places AS p ON p.run = g.run AND p.id = m.partition
   WHERE g.starts = 'end' AND m.outcome = 'acked'
-    AND (p.since > l.earliest OR m.first_invoked > coalesce(f.done_at, l.latest))
+    AND ((p.since > l.earliest AND NOT l.linked) OR m.first_invoked > coalesce(k.done_at, f.done_at, l.latest))
 ),
 debts AS (SELECT * FROM from_beginning UNION ALL SELECT * FROM from_end),
 kept AS (

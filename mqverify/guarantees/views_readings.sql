@@ -210,7 +210,7 @@ CREATE OR REPLACE TEMP TABLE ending AS
 WITH everywhere AS (
   SELECT
     run, reader, any_value(subscribed) AS subscribed, bool_and(whole) AS whole, min(read_at) AS read_at,
-    reader IN ('category', 'all') AS shows_all
+    bool_or(source IS NOT NULL) AS shows_all
   FROM end_places
   GROUP BY run, reader
 ),

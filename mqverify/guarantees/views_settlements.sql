@@ -27,8 +27,9 @@ WHERE (s.outcome = 'acked' OR s.rowid IN (SELECT settlement FROM proven_settleme
     SELECT (run, partition) FROM seen_places UNION SELECT (run, source) FROM readings WHERE source IS NOT NULL
   );
 
--- What groups are owed along their sources. A settlement that covers a message is safe if invoked after `unsafe_until`: when
--- it was first handled, or when a reading last found it before it legally expired; never if neither; at once if parked.
+-- What groups are owed along the sources that they settle. A settlement that covers a message is safe if invoked after
+-- `unsafe_until`: when it was first handled, or when a reading last found it before it legally expired; never if neither; at
+-- once if parked. What left its parked place again is not safe from then (`unsafe_from`) on; else that is −1.
 CREATE OR REPLACE TEMP TABLE owed_along AS
 SELECT
   o.run, o.consumer_group, p.source, coalesce(s.shard, -1) AS shard, p.source_position, o.message, o.key, o.sequence, o.handled_at,
@@ -38,9 +39,13 @@ SELECT
       coalesce(o.handled_at, 9223372036854775807),
       CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE coalesce(x.last_found_at, -1) END
     )
-  END AS unsafe_until
+  END AS unsafe_until,
+  coalesce(u.parked_until, -1) AS unsafe_from
 FROM owed AS o
 JOIN source_positions AS p ON p.run = o.run AND p.message = o.message
+SEMI JOIN (SELECT DISTINCT run, consumer_group, source FROM counted_settlements) AS f
+  ON f.run = o.run AND f.consumer_group = o.consumer_group AND f.source = p.source
+LEFT JOIN parked_until AS u ON u.run = o.run AND u.consumer_group = o.consumer_group AND u.message = o.message
 LEFT JOIN shards AS s ON s.run = o.run AND s.consumer_group = o.consumer_group AND s.key = o.key
 LEFT JOIN expired AS x ON x.run = o.run AND x.message = o.message;
 
@@ -53,6 +58,7 @@ WITH climbing AS (
     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
   ) AS so_far
   FROM owed_along
+  WHERE unsafe_from < 0
 ),
 peaks AS (SELECT * FROM climbing WHERE unsafe_until >= 0 AND (so_far IS NULL OR unsafe_until > so_far)),
 -- A group with shards whose settlement names none covers all of them.
@@ -64,7 +70,7 @@ all_shards AS (
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS so_far
     FROM owed_along
-    WHERE (run, consumer_group) IN (SELECT (run, consumer_group) FROM shards)
+    WHERE unsafe_from < 0 AND (run, consumer_group) IN (SELECT (run, consumer_group) FROM shards)
   )
   WHERE unsafe_until >= 0 AND (so_far IS NULL OR unsafe_until > so_far)
 ),
@@ -88,15 +94,32 @@ covered AS (
   SELECT
     s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
     s.source_position, o.message, o.key, o.sequence, o.source_position, o.handled_at, o.unsafe_until
+  FROM below AS s
+  JOIN (SELECT * FROM owed_along WHERE unsafe_from >= 0) AS o
+    ON o.run = s.run AND o.consumer_group = s.consumer_group AND o.source = s.source AND s.of_shard IN (o.shard, -1)
+    AND s.source_position > o.source_position AND s.invoked_at > o.unsafe_from
+  UNION ALL
+  SELECT
+    s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
+    s.source_position, o.message, o.key, o.sequence, o.source_position, o.handled_at, o.unsafe_until
+  FROM counted_settlements AS s
+  JOIN owed_along AS o
+    ON o.run = s.run AND o.consumer_group = s.consumer_group AND o.source = s.source AND o.message = s.message
+  WHERE s.covers = 'one' AND s.invoked_at > o.unsafe_from
+  UNION ALL
+  SELECT
+    s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
+    s.source_position, o.message, o.key, o.sequence, o.source_position, o.handled_at, o.unsafe_until
   FROM counted_settlements AS s
   JOIN owed_along AS o
     ON o.run = s.run AND o.consumer_group = s.consumer_group AND o.source = s.source
     AND o.source_position = s.source_position
-  WHERE s.covers = 'one' AND (s.message IS NULL OR s.message = o.message)
+  WHERE s.covers = 'one' AND s.message IS NULL AND s.invoked_at > o.unsafe_from
 )
 SELECT *
 FROM covered
-WHERE CASE WHEN settled_by = 'observed' THEN unsafe_until = 9223372036854775807 ELSE unsafe_until > invoked_at END;
+WHERE CASE WHEN settled_by = 'observed' THEN unsafe_until = 9223372036854775807 ELSE unsafe_until > invoked_at END
+QUALIFY row_number() OVER (PARTITION BY settlement ORDER BY unsafe_until DESC, source_position, message) = 1;
 
 -- Starts of consumers after the group's first in a source, where they settle positions (not one by one).
 CREATE OR REPLACE TEMP TABLE resumptions AS
@@ -196,8 +219,10 @@ off_policy AS (
   WHERE n.starts = 'beginning' AND s.read_at > n.done_at AND n.start_position > s.first_position
   UNION
   SELECT n.start_row
-  FROM not_settled AS n JOIN messages AS m ON m.run = n.run AND m.partition = n.source
-  WHERE n.starts = 'end' AND m.first_invoked > n.done_at AND m.position < n.start_position
+  FROM not_settled AS n
+  JOIN source_positions AS p ON p.run = n.run AND p.source = n.source AND p.source_position < n.start_position
+  JOIN messages AS m ON m.run = p.run AND m.message = p.message
+  WHERE n.starts = 'end' AND m.first_invoked > n.done_at
     AND n.run NOT IN (SELECT run FROM faults WHERE kind = 'unclean_election')
 )
 SELECT n.*, c.last_position, c.last_by, c.last_incarnation, c.last_completed_at

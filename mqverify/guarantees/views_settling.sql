@@ -38,12 +38,16 @@ FROM (
 CREATE OR REPLACE TEMP TABLE lost AS
 WITH gone AS (SELECT * FROM owed WHERE drained AND NOT in_doubt AND times = 0 AND NOT is_parked),
 nacked AS (
-  SELECT s.run, s.consumer_group, coalesce(s.message, p.message) AS message, bool_or(s.action = 'park') AS parked
+  SELECT
+    s.run, s.consumer_group, coalesce(s.message, p.message) AS message, bool_or(s.action = 'park') AS parked,
+    bool_or(s.action = 'skip') AS skipped, min(s.invoked_at) AS invoked_at,
+    arg_min(settler(s.settled_by, s.consumer, s.incarnation), s.invoked_at) AS settler
   FROM settlements AS s
   LEFT JOIN source_positions AS p
     ON p.run = s.run AND p.source = s.source AND p.source_position = s.source_position
-  WHERE s.covers = 'one' AND s.action IN ('park', 'skip') AND s.outcome = 'acked'
-  GROUP BY ALL
+  WHERE s.covers = 'one' AND s.action IN ('park', 'skip', 'ack') AND s.outcome = 'acked'
+    AND (s.run, s.consumer_group) IN (SELECT (run, consumer_group) FROM gone)
+  GROUP BY s.run, s.consumer_group, coalesce(s.message, p.message)
 ),
 tried AS (
   SELECT run, consumer_group, message, count(*) AS deliveries, count(*) FILTER (result = 'failed') AS failures,
@@ -60,7 +64,8 @@ passed AS (
     AND g.source_position < s.source_position
 ),
 skipped AS (
-  SELECT g.run, g.consumer_group, g.message, a.start_position, a.start_from, a.done_at, who(a.consumer, a.incarnation) AS starter
+  SELECT
+    g.run, g.consumer_group, g.message, g.source, a.start_position, a.start_from, a.done_at, who(a.consumer, a.incarnation) AS starter
   FROM (SELECT g.*, p.source, p.source_position FROM gone AS g JOIN source_positions AS p USING (run, message)) AS g
   JOIN (
     SELECT run, consumer_group, source, min(done_at) AS done_at
@@ -75,16 +80,19 @@ skipped AS (
 SELECT
   g.*,
   CASE
+    WHEN u.parked_until IS NOT NULL THEN 'it was parked at ' || moment(u.parked_until) || ', and is not any more'
     WHEN n.parked THEN 'it was to be parked, yet it is not among the parked messages'
-    WHEN n.parked IS NOT NULL THEN 'it was skipped'
+    WHEN n.skipped THEN 'it was skipped'
+    WHEN n.settler IS NOT NULL THEN n.settler || ' acknowledged it at ' || moment(n.invoked_at) || CASE
+      WHEN t.deliveries > 0 THEN ', though no handler had ended well' ELSE ', though it had not been delivered' END
     WHEN s.earliest IS NOT NULL AND (x.run IS NULL OR s.earliest <= x.last_found_at)
-      THEN s.settler || ' settled past it ({position} ' || s.reached || ') at ' || moment(s.earliest)
+      THEN s.settler || ' settled past it (' || unit_of(passed_in.name) || ' ' || s.reached || ') at ' || moment(s.earliest)
         || CASE WHEN t.failures > 0 THEN ' after its handler had failed' ELSE '' END
     WHEN x.run IS NOT NULL
       THEN 'it expired before it was read ('
         || coalesce('still there at ' || moment(x.last_found_at) || ', ', '') || 'gone by ' || moment(x.gone_at) || ')'
     WHEN k.start_from IS NOT NULL
-      THEN k.starter || ' started behind it, at {position} ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)
+      THEN k.starter || ' started behind it, at ' || unit_of(began_in.name) || ' ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)
     WHEN t.failures > 0 THEN 'its handler failed every time'
     WHEN t.deliveries > 0 THEN 'it was delivered to ' || t.last_by || ', which never finished it'
     ELSE 'it was never delivered'
@@ -94,8 +102,8 @@ LEFT JOIN nacked AS n USING (run, consumer_group, message)
 LEFT JOIN tried AS t USING (run, consumer_group, message)
 LEFT JOIN (
   SELECT
-    p.run, p.consumer_group, p.message, min(p.earliest) AS earliest,
-    arg_min(who(t.consumer, t.incarnation), p.earliest) AS settler, arg_min(t.source_position, p.earliest) AS reached
+    p.run, p.consumer_group, p.message, min(p.earliest) AS earliest, arg_min(p.source, p.earliest) AS source,
+    arg_min(settler(t.settled_by, t.consumer, t.incarnation), p.earliest) AS settler, arg_min(t.source_position, p.earliest) AS reached
   FROM passed AS p
   JOIN settlements AS t
     ON t.run = p.run AND t.consumer_group = p.consumer_group AND t.source = p.source AND t.invoked_at = p.earliest
@@ -105,11 +113,15 @@ LEFT JOIN (
 LEFT JOIN (
   SELECT
     run, consumer_group, message, min(done_at) AS done_at, arg_min(start_position, done_at) AS start_position,
+    arg_min(source, done_at) AS source,
     arg_min(start_from, done_at) AS start_from, arg_min(starter, done_at) AS starter
   FROM skipped
   GROUP BY run, consumer_group, message
 ) AS k USING (run, consumer_group, message)
-LEFT JOIN expired AS x USING (run, message);
+LEFT JOIN expired AS x USING (run, message)
+LEFT JOIN parked_until AS u USING (run, consumer_group, message)
+LEFT JOIN places AS passed_in ON passed_in.run = g.run AND passed_in.id = s.source
+LEFT JOIN places AS began_in ON began_in.run = g.run AND began_in.id = k.source;
 
 -- group billing was owed message 17 (key a, sequence 3), acknowledged at 0.010 s as {position} 41 of orders-0, and …
 CREATE OR REPLACE TEMP VIEW losses AS

@@ -13,6 +13,12 @@ sites AS (
   SELECT w.witness, w.run, w.consumer_group, w.noticed_at, s.partition
   FROM witnessed AS w JOIN shown AS s USING (witness)
   WHERE w.place IS NULL AND s.partition IS NOT NULL
+  UNION
+  SELECT s.witness, s.run, s.consumer_group, s.noticed_at, p.source
+  FROM shown AS s
+  JOIN source_positions AS p ON p.run = s.run AND p.message = s.message
+  WHERE (p.run, p.source) IN (SELECT (run, source) FROM linked_sources)
+    AND (p.run, s.consumer_group, p.source) IN (SELECT (run, consumer_group, source) FROM assignments)
 ),
 handed AS (
   SELECT s.witness, d.*
@@ -28,10 +34,9 @@ covering AS (
   SELECT
     s.witness, t.rowid AS settlement,
     row_number() OVER (PARTITION BY s.witness, s.message, t.outcome ORDER BY t.invoked_at) AS nth
-  FROM shown AS s
-  JOIN settlements AS t
-    ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.partition
-  WHERE t.message = s.message OR (t.covers = 'below' AND t.source_position > s.position)
+  FROM (SELECT s.*, p.source, p.source_position FROM shown AS s JOIN source_positions AS p USING (run, message)) AS s
+  JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.source
+  WHERE t.message = s.message OR (t.covers = 'below' AND t.source_position > s.source_position)
 ),
 recent AS (
   SELECT
@@ -52,12 +57,15 @@ settled AS (
 ),
 turned AS (
   SELECT
-    s.witness, a.*, a.asked_at > s.noticed_at AS later,
+    s.witness, a.*, a.asked_at > s.noticed_at AS later, coalesce(g.delivery = 'exclusive', true) AS handed_round,
+    unit_of(p.name) AS unit,
     row_number() OVER (
       PARTITION BY s.witness, s.place, a.asked_at > s.noticed_at ORDER BY abs(a.asked_at - s.noticed_at)
     ) AS nth
   FROM sites AS s
   JOIN assignments AS a ON a.run = s.run AND a.consumer_group = s.consumer_group AND a.source = s.place
+  LEFT JOIN groups AS g ON g.run = a.run AND g.consumer_group = a.consumer_group
+  LEFT JOIN places AS p ON p.run = a.run AND p.id = a.source
 ),
 looked AS (
   SELECT
@@ -81,7 +89,10 @@ told AS (
   FROM shown AS s JOIN sends AS t ON t.run = s.run AND t.message = s.message
   UNION ALL
   SELECT witness, 1, delivered_at, who(consumer, incarnation),
-    CASE WHEN attempt > 1 THEN 'takes it up again (attempt ' || attempt || ')' ELSE 'is handed it' END
+    CASE
+      WHEN attempt > 1 THEN 'takes it up again (attempt ' || attempt || ')'
+      WHEN redelivered > 0 THEN 'is handed it again (retry ' || redelivered || ')'
+      ELSE 'is handed it' END
     || CASE WHEN intact THEN '' ELSE ', altered' END || CASE WHEN started_at IS NULL THEN ' and never starts on it' ELSE '' END,
     message, key, sequence, partition, position
   FROM handed
@@ -98,26 +109,33 @@ told AS (
   FROM handed
   WHERE ended_at IS NOT NULL
   UNION ALL
-  SELECT s.witness, s.weight, t.invoked_at, who(t.consumer, t.incarnation),
-    CASE WHEN t.settled_by IN ('consumer', 'observed') THEN '' ELSE 'its ' || t.settled_by || ' ' END
+  SELECT s.witness, s.weight, t.invoked_at, settler(t.settled_by, t.consumer, t.incarnation),
+    CASE WHEN t.settled_by IN ('consumer', 'observed', 'server') THEN '' ELSE 'its ' || t.settled_by || ' ' END
     || CASE t.action
       WHEN 'commit' THEN 'commits' WHEN 'checkpoint' THEN 'keeps the checkpoint' WHEN 'ack' THEN 'acknowledges'
       WHEN 'skip' THEN 'skips' WHEN 'park' THEN 'parks' WHEN 'retry' THEN 'asks again for' WHEN 'expire' THEN 'forgets'
       ELSE t.action END
-    || ' {position} ' || t.source_position || CASE t.outcome
+    || CASE WHEN t.covers = 'one' AND t.message IS NOT NULL THEN ' it' ELSE ' ' || unit_of(p.name) || ' ' || t.source_position END
+    || CASE t.outcome
       WHEN 'acked' THEN coalesce(', acknowledged at ' || moment(t.completed_at), '')
       WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END,
-    t.message, NULL, NULL, t.source, t.source_position
-  FROM settled AS s JOIN settlements AS t ON t.rowid = s.settlement
+    t.message, m.key, m.sequence, t.source, t.source_position
+  FROM settled AS s
+  JOIN settlements AS t ON t.rowid = s.settlement
+  LEFT JOIN places AS p ON p.run = t.run AND p.id = t.source
+  LEFT JOIN shown AS m ON m.witness = s.witness AND m.message = t.message
   UNION ALL
   SELECT witness, CASE WHEN nth = 1 AND NOT later THEN 2 ELSE 4 END, coalesce(done_at, asked_at), who(consumer, incarnation),
-    CASE change WHEN 'assigned' THEN 'is given the {place}' || CASE
+    CASE
+      WHEN change = 'assigned' THEN CASE WHEN handed_round THEN 'is given the {place}' ELSE 'subscribes' END || CASE
         WHEN start_position IS NULL THEN ''
-        WHEN start_from = 'committed' THEN ' and starts at {position} ' || start_position || ', as settled'
-        WHEN start_from = 'kept' THEN ' again and goes on at {position} ' || start_position
-        WHEN start_from LIKE 'reset%' THEN ' and starts at {position} ' || start_position || ', by the reset policy'
-        ELSE ' and starts at {position} ' || start_position END
-      WHEN 'revoked' THEN 'gives the {place} back' ELSE 'loses the {place}' END,
+        WHEN start_from = 'committed' THEN ' and starts at ' || unit || ' ' || start_position || ', as settled'
+        WHEN start_from = 'kept' THEN ' again and goes on at ' || unit || ' ' || start_position
+        WHEN start_from LIKE 'reset%' THEN ' and starts at ' || unit || ' ' || start_position || ', by the reset policy'
+        ELSE ' and starts at ' || unit || ' ' || start_position END
+      WHEN NOT handed_round THEN CASE change WHEN 'revoked' THEN 'ends its subscription' ELSE 'loses its subscription' END
+      WHEN change = 'revoked' THEN 'gives the {place} back'
+      ELSE 'loses the {place}' END,
     NULL, NULL, NULL, source, start_position
   FROM turned
   WHERE nth <= 3

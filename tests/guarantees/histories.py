@@ -217,7 +217,7 @@ class History:
         read_to = end if read_to is None else read_to
         number, self._readings = self._readings, self._readings + 1
         place = partition if source is None else source
-        self.rows.add("readings", number, reader, place, isolation, reason, read_to >= end)
+        self.rows.add("readings", number, reader, source, isolation, reason, read_to >= end)
         self.rows.add("bounds", number, "main", None, place, first, end, read_to, read_at * MS)
         for message, position in found:
             key, sequence = self._messages[message]
@@ -233,7 +233,7 @@ class History:
         read_at = self._tick(at)
         number, self._readings = self._readings, self._readings + 1
         messages = list(found)
-        self.rows.add("readings", number, "stream", place, None, reason, True)
+        self.rows.add("readings", number, "stream", None, None, reason, True)
         self.rows.add("bounds", number, "parked", group, place, 0, len(messages), len(messages), read_at * MS)
         for position, message in enumerate(messages):
             key, sequence = self._messages[message]
