@@ -11,4 +11,8 @@ def backend(system: str) -> Backend:
         from mqverify.backends.kafka.backend import KafkaBackend
 
         return KafkaBackend()
+    if system == "eventstore":
+        from mqverify.backends.eventstore.backend import EventStoreBackend
+
+        return EventStoreBackend()
     raise KeyError(system)

@@ -1,1 +1,1 @@
-"""Event Store (KurrentDB), through esdbclient. This version knows its settings and does not run it yet."""
+"""Event Store (KurrentDB) through esdbclient: settings, the adapter on its API, provisioning and fresh reading."""

@@ -78,6 +78,15 @@ class EventStoreSettings(BaseModel):
             source="mqverify: category for stream: per_key, else stream",
         ),
     ] = None
+    event_id: Annotated[
+        Literal["per_message", "per_try"],
+        _own(
+            "which id an event has when its message is sent again: the same, or another",
+            "per_message",
+            "per_try",
+            breaks="the server knows a repetition by its id alone: with per_try it writes the message twice",
+        ),
+    ] = "per_message"
 
     # stream
     max_age: Annotated[

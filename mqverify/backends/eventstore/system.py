@@ -1,12 +1,40 @@
-"""Event Store as a system that a spec may name. This version knows it and cannot run it yet."""
+"""Event Store as a system that a spec may name: which settings contradict each other, and what it has no notion of."""
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
+from mqverify.backends.eventstore.binding import reads, streams_wanted
 from mqverify.backends.eventstore.settings import EventStoreSettings
+from mqverify.spec.model import Fault, Group, Settle, Workload
 from mqverify.spec.registry import Contradiction, System
+from mqverify.units import SECOND
 
-__all__ = ["SYSTEM"]
+__all__ = ["SETTLING", "SYSTEM"]
+
+_AUTOMATIC: Final = "esdbclient settles nothing by itself: settle: automatic is Kafka's"
+_WITH_EFFECT: Final = "settle: with_effect comes with a later version of mqverify"
+
+SETTLING: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "persistent": {
+        "before_handling": None,
+        "before_batch": None,
+        "after_handling": None,
+        "after_batch": None,
+        "every": None,
+        "automatic": _AUTOMATIC,
+        "with_effect": "the server keeps the position of a persistent subscription: no effect can be stored with it",
+    },
+    "catch_up": {
+        "before_handling": None,
+        "before_batch": None,
+        "after_handling": None,
+        "after_batch": None,
+        "every": None,
+        "automatic": _AUTOMATIC,
+        "with_effect": _WITH_EFFECT,
+    },
+}
+"""Which settling exists for which subscription; a text is why it does not."""
 
 
 def _contradictions(settings: EventStoreSettings) -> Iterable[Contradiction]:
@@ -31,8 +59,78 @@ def _contradictions(settings: EventStoreSettings) -> Iterable[Contradiction]:
         )
 
 
-def _limits(_settings: Any) -> Iterable[str]:
-    yield "Event Store comes with a later version of mqverify"
+def _misses(settings: EventStoreSettings, workload: Workload, faults: Sequence[Fault]) -> Iterable[str]:
+    """What Event Store cannot do of a spec."""
+    yield from _of_sources(settings, workload)
+    yield from _of_groups(settings, workload)
+    yield from _of_faults(settings, faults)
+
+
+def _of_sources(settings: EventStoreSettings, workload: Workload) -> Iterable[str]:
+    """A subscription follows one source, and links only lead anywhere if they are resolved."""
+    keys = workload.keys.count
+    streams = streams_wanted(settings, keys)
+    source = reads(settings)
+    if source == "stream" and streams > 1:
+        yield (
+            f"a subscription follows one stream, and stream: {settings.stream} makes {streams}: "
+            "write read: category, read: all or stream: one"
+        )
+    if source == "correlation" and keys > 1:
+        yield (
+            f"a subscription follows one correlation, and there are {keys} keys: write read: category or read: all, "
+            "or keys: 1"
+        )
+    if source == "category" and settings.stream == "one":
+        yield "stream: one has a name without '-', so it is in no category: write read: stream or read: all"
+    links = source in {"category", "correlation"}
+    if links and not settings.resolve_links and "resolve_links" in settings.model_fields_set:
+        yield (
+            f"read: {source} gives links, and with resolve_links: false no consumer sees the events they lead to: "
+            "write resolve_links: true, or remove it"
+        )
+
+
+def _of_groups(settings: EventStoreSettings, workload: Workload) -> Iterable[str]:
+    persistent = settings.subscribe == "persistent"
+    if persistent and workload.shard is not None:
+        yield "the server shares a persistent subscription's events among its consumers: there is nothing to shard"
+    for name, group in workload.groups.items():
+        settle: Settle = group.settle or workload.settle
+        reason = SETTLING[settings.subscribe][settle.policy]
+        if reason is not None:
+            yield reason
+        handler = group.handler or workload.handler
+        if not persistent and handler.on_failure == "park":
+            yield (
+                "a catch-up subscription has no parked stream: write subscribe: persistent for on_failure: park, "
+                "or another on_failure"
+            )
+        if persistent:
+            yield from _refused_consumers(settings, workload, name, group)
+
+
+def _refused_consumers(settings: EventStoreSettings, workload: Workload, name: str, group: Group) -> Iterable[str]:
+    consumers, most = group.consumers or workload.consumers, settings.max_subscriber_count
+    if 0 < most < consumers:
+        of_group = "" if len(workload.groups) == 1 else f" of {name}"
+        yield (
+            f"the server refuses all but {most} of the {consumers} consumers{of_group}: "
+            f"raise max_subscriber_count to {consumers}, or write 0 for any number"
+        )
+
+
+def _of_faults(settings: EventStoreSettings, faults: Sequence[Fault]) -> Iterable[str]:
+    for fault in faults:
+        if fault.kind == "add_partitions":
+            yield "add_partitions: Event Store has no partitions"
+        if "leader" in fault.target:
+            yield f"{fault.kind}: the consumers of a subscription have no leader"
+        if fault.point == "in_settle" and settings.subscribe == "persistent":
+            yield (
+                "point: in_settle: nobody answers an acknowledgement of a persistent subscription, so there is no "
+                "moment between the two: write before_settle or after_settle"
+            )
 
 
 SYSTEM: Final = System(
@@ -40,10 +138,14 @@ SYSTEM: Final = System(
     title="Event Store",
     model=EventStoreSettings,
     contradictions=_contradictions,
-    limits=_limits,
+    misses=_misses,
     elsewhere={
         "partitions": "Event Store keeps streams: write stream: per_key, or stream: one",
         "group": "the groups are named under workload: groups: [billing, shipping]",
-        "uri": "where it runs is said on the command line: -b eventstore=esdb://HOST:2113",
+        "group_name": "the groups are named under workload: groups: [billing, shipping]",
+        "stream_name": "streams are created for the run; which there are is said by stream: per_key, or stream: one",
+        "current_version": "say it with the workload: expected_revision: exact",
+        "uri": "where it runs is not said in a spec; this version runs Event Store in the simulated world",
     },
+    takeover=lambda settings: settings.message_timeout + SECOND if settings.subscribe == "persistent" else None,
 )
