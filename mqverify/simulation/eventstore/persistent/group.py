@@ -120,6 +120,8 @@ class Group:
     def set_timer(self) -> None:
         """Have the next tick happen that changes something."""
         around = self._around
+        if self._tick is not None and self._tick_time <= around.now + SECOND:
+            return  # the very next tick
         due = self.subscription.due(around.now)
         if due is None or self._stopped:
             return

@@ -138,6 +138,26 @@ def test_a6_what_waits_un_numbered_is_not_passed() -> None:
     assert subject.checkpoints == [0]
 
 
+def test_a6_what_left_the_count_and_is_retried_holds_the_checkpoint_again() -> None:
+    """A message times out for the last time and is passed by a checkpoint; before it is parked, its consumer leaves."""
+    subject = Subject(max_checkpoint_count=1, min_checkpoint_count=1, checkpoint_after=SECOND, max_retry_count=0,
+                      message_timeout=SECOND)  # fmt: skip
+    a = subject.join("A")
+    subject.live(0)
+    subject.pushes()
+    subject.tick()
+    assert subject.checkpoints == [0]
+    subject.subscription.leave(a)
+    subject.join("B")
+    subject.live(1, 2)
+    assert subject.pushes() == [("B", 0, 1), ("B", 1, 0), ("B", 2, 0)]
+    subject.ack(1, 2)
+    subject.tick(0.5)
+    assert subject.checkpoints == [0]
+    subject.ack(0)
+    assert subject.checkpoints == [0, 2]
+
+
 def pinned_with_a_blocked_consumer(quirks: Quirks) -> Subject:
     subject = Subject(quirks, strategy="Pinned", max_checkpoint_count=3)
     subject.join("A", slots=1)
@@ -164,6 +184,16 @@ def test_h1_versions_with_the_bug_write_checkpoints_past_what_pinned_skipped() -
     subject.ack(0)
     assert subject.checkpoints == [4], "1 is lost if the server restarts now"
     assert subject.pushes() == [("A", 1, 0)]
+
+
+def test_h1_what_is_passed_over_in_the_buffer_keeps_its_order() -> None:
+    subject = Subject(Quirks(pinned_skip_bug=True), strategy="Pinned")
+    subject.join("A", slots=1)
+    subject.join("B", slots=5)
+    subject.live(0, 1, 2, stream="x")
+    subject.live(3, stream="y")
+    assert subject.owners() == "AB"
+    assert subject.waiting == [1, 2]
 
 
 def test_a6_the_time_of_the_next_checkpoint_is_known_ahead_so_that_idle_groups_need_no_ticks() -> None:

@@ -111,6 +111,23 @@ def test_info_and_list() -> None:
     assert bench.ask(ListGroups("other", False)) == [()]
 
 
+def test_info_of_a_group_that_reads_history() -> None:
+    bench = Bench()
+    bench.append("1", "2", "3")
+    bench.service.handle(CreateGroup("orders", "billing", settings()), "client", 0)
+    seen = []
+    for _ in range(50):
+        info = bench.service.info("orders", "billing")
+        assert info is not None
+        seen.append((info.status, info.last_known, info.read_buffer_count))
+        bench.run(0.00002)
+    assert list(dict.fromkeys(seen)) == [
+        ("NotReady", "", 0),
+        ("Behind, OutstandingPageRequest", "", 0),
+        ("Live", "2", 3),
+    ]
+
+
 # -- durable state -----------------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,24 @@ def test_a4_pinned_hands_on_a_bucket_whose_messages_timed_out_at_who_left() -> N
     assert subject.pushes() == [("B", 0, 1), ("B", 1, 1)]
 
 
+def test_a4_pinned_forgets_what_was_in_flight_to_who_left() -> None:
+    subject = Subject(strategy="Pinned")
+    a = subject.join("A")
+    subject.live(0, stream=S[0])
+    subject.live(1, stream=S[1])
+    subject.pushes()
+    subject.ack(1)
+    subject.subscription.leave(a)
+    subject.join("B")
+    subject.live(2, stream=S[1])
+    assert subject.pushes() == [("B", 0, 1), ("B", 2, 0)]
+    subject.ack(0, 2)
+    subject.join("C")  # nothing is in flight in either bucket, so the first one moves
+    subject.live(3, stream=S[0])
+    subject.live(4, stream=S[1])
+    assert subject.owners() == "CB"
+
+
 def link(data: bytes, stream: str = "$ce-order") -> RecordedEvent:
     return record(5, stream, type="$>", data=data)
 
