@@ -375,7 +375,7 @@ def test_an_idle_consumer_costs_nothing() -> None:
 def test_stopping_after_the_call_broke_takes_five_seconds_if_acks_were_held() -> None:
     """gRPC's thread that iterates the requests ends when it has something to send on a call that is over.
 
-    So it never tells that it stopped, and `SubscriptionReadReqs.stop` waits its 5 s for it.
+    So it never tells that it stopped, and `SubscriptionReadReqs.stop` waits its 5 s for it (measured).
     """
     world = confirming(events(0))
 
