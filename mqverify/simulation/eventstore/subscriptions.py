@@ -75,8 +75,8 @@ class Responses:
     """The answers of one call, in order, as gRPC hands them out: buffered until they are taken.
 
     What arrived before the node itself ended the call is handed out first; what arrived before the connection broke,
-    the deadline passed or the client cancelled is lost (gRPC drops frames of a stream that failed; measured). The node sends
-    no more than `window` events that were not taken, where it counts them: to catch-up subscriptions.
+    the deadline passed or the client cancelled is lost (gRPC drops frames of a stream that failed; measured). To
+    catch-up subscriptions the node sends no more than `window` events that were not taken.
     """
 
     def __init__(self, channel: Channel, request: Any, timeout: float | None, window: int = _UNLIMITED) -> None:
