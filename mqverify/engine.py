@@ -30,13 +30,13 @@ from mqverify.events import (
     Warned,
 )
 from mqverify.guarantees.findings import Finding, Verdict
-from mqverify.guarantees.planned import NOT_JUDGED_YET, PLANNED
+from mqverify.guarantees.planned import PLANNED
 from mqverify.guarantees.registry import catalogue
 from mqverify.guarantees.verdicts import fold
 from mqverify.spec.model import Expectation, Spec
 from mqverify.spec.registry import Registry
 from mqverify.worlds.base import Scenario
-from mqverify.worlds.selection import select_scenarios, unsupported_reason
+from mqverify.worlds.selection import not_judged, select_scenarios, unsupported_reason
 
 if TYPE_CHECKING:
     from mqverify.worlds.chunk import Chunk, Part
@@ -253,7 +253,7 @@ def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Exp
 
 
 def _verdict(scenario: Scenario, gathered: _Gathered, name: str) -> Verdict:
-    unsupported = unsupported_reason(scenario) or (None if name in catalogue() else NOT_JUDGED_YET)
+    unsupported = unsupported_reason(scenario) or not_judged(scenario, name)
     if unsupported:
         return Verdict(name, "unsupported", 0, 0, 0, 0, unsupported)
     findings = [finding for finding in gathered.findings if finding.guarantee == name]

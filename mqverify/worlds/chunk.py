@@ -19,6 +19,7 @@ from mqverify.units import SECOND
 from mqverify.workload.plan import draw_plan
 from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.conductor import Outcome
+from mqverify.worlds.selection import judgeable
 from mqverify.worlds.simulated import SimulatedWorld
 
 __all__ = [
@@ -119,8 +120,7 @@ def judge_parts(parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> lis
     """Judge many runs of several scenarios together; the findings of each part. Runs are named by their seeds."""
     numbered = [(index, seed) for index, (_, recorded) in enumerate(parts) for seed in recorded]
     run_of = {place: run for run, place in enumerate(numbered)}
-    known = catalogue()
-    asked = [[name for name in scenario.spec.expectations(scenario.label) if name in known] for scenario, _ in parts]
+    asked = [judgeable(scenario) for scenario, _ in parts]
     found: list[list[Finding]] = [[] for _ in parts]
     if not any(asked):
         return found

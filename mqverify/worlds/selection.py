@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from mqverify.errors import UsageError
 from mqverify.faults.targets import is_everybody
+from mqverify.guarantees.planned import NOT_JUDGED_YET
+from mqverify.guarantees.registry import catalogue
 from mqverify.spec.model import Spec
 from mqverify.units import SECOND, format_duration
 from mqverify.workload.groups import resolve_groups
-from mqverify.worlds.base import Scenario
+from mqverify.worlds.base import Scenario, backend_of
 
-__all__ = ["select_scenarios", "unsupported_reason"]
+__all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
 _REAL_FAULTS = {"crash", "pause"}
 _LONGEST_REAL_RUN = 3600 * SECOND
@@ -66,6 +68,20 @@ def unsupported_reason(scenario: Scenario) -> str | None:
     if scenario.world == "real":
         reasons += _real_limits(scenario)
     return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def not_judged(scenario: Scenario, guarantee: str) -> str | None:
+    """Why a guarantee that the spec names is not judged on this scenario's system, or by this version; else None."""
+    known = catalogue().get(guarantee)
+    if known is None:
+        return NOT_JUDGED_YET
+    backend = backend_of(scenario)
+    return known.unsupported(backend.delivery(scenario.settings), backend.has)
+
+
+def judgeable(scenario: Scenario) -> list[str]:
+    """The guarantees that the spec names and that mean something here."""
+    return [name for name in scenario.spec.expectations(scenario.label) if not_judged(scenario, name) is None]
 
 
 def _least_duration(scenario: Scenario) -> int:
