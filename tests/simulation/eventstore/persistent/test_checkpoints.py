@@ -138,22 +138,24 @@ def test_a6_what_waits_un_numbered_is_not_passed() -> None:
     assert subject.checkpoints == [0]
 
 
-def test_a6_what_left_the_count_and_is_retried_holds_the_checkpoint_again() -> None:
-    """A message times out for the last time and is passed by a checkpoint; before it is parked, its consumer leaves."""
-    subject = Subject(max_checkpoint_count=1, min_checkpoint_count=1, checkpoint_after=SECOND, max_retry_count=0,
-                      message_timeout=SECOND)  # fmt: skip
-    a = subject.join("A")
+def test_a6_what_was_passed_and_is_retried_holds_checkpoints_again() -> None:
+    """It times out for the last time, so a checkpoint passes it; before it is parked, its consumer leaves."""
+    subject = Subject(max_checkpoint_count=1, min_checkpoint_count=1, max_retry_count=0, message_timeout=SECOND)
+    a = subject.join("A", slots=1)
+    subject.join("B", slots=2)
     subject.live(0)
     subject.pushes()
     subject.tick()
     assert subject.checkpoints == [0]
-    subject.subscription.leave(a)
-    subject.join("B")
     subject.live(1, 2)
-    assert subject.pushes() == [("B", 0, 1), ("B", 1, 0), ("B", 2, 0)]
-    subject.ack(1, 2)
-    subject.tick(0.5)
+    assert subject.pushes() == [("B", 1, 0), ("B", 2, 0)]
+    subject.subscription.leave(a)
+    assert subject.retry == [0]
+    subject.ack(1)
     assert subject.checkpoints == [0]
+    subject.ack(2)
+    assert subject.checkpoints == [0]
+    assert subject.pushes() == [("B", 0, 1)]
     subject.ack(0)
     assert subject.checkpoints == [0, 2]
 

@@ -156,5 +156,7 @@ def test_a7_replayed_messages_of_who_leaves_are_retried_in_the_order_of_the_park
     links = [record(number, "parked", UUID(int=900 - number), type="$>", data=b"0@orders") for number in (0, 1)]
     subject.subscription.replayed([Message(target.resolved_from(link), None, replayed=True) for link in links])
     assert subject.pushes() == [("A", 0, 0), ("A", 1, 0)]
+    subject.subscription.nack([links[0].id], "retry", "", subject.now)
+    assert subject.pushes() == [("A", 0, 1)]
     subject.subscription.leave(a)
     assert subject.retry == [0, 1]

@@ -493,6 +493,17 @@ def test_a_group_on_all_gets_what_its_filter_lets_through_live_and_from_history(
     assert bench.data("A") == ["1", "2"]
 
 
+def test_a_filtered_group_on_all_reads_on_behind_a_page_that_is_full() -> None:
+    bench = Bench()
+    for number in range(150):
+        bench.append("x", stream="noise", type="Noise")
+        bench.append(str(number))
+    bench.create(stream=None, filter=AllFilter("^Placed$"))
+    bench.join("A", None, slots=1000)
+    bench.run(1.1)
+    assert bench.data("A") == [str(number) for number in range(150)]
+
+
 def test_a_group_on_all_writes_checkpoints_in_commit_positions_and_does_not_feed_on_them() -> None:
     bench = with_group(stream=None, max_checkpoint_count=1, min_checkpoint_count=1)
     bench.run(5)
