@@ -68,8 +68,9 @@ class AllSource:
             considered += 1
             if self._allows(record):
                 found.append(record)
-        last = records[considered - 1].commit_position if considered else None
-        next_position = log.end_position if is_end or last is None else last + 1
+        following = log.index_of(start) + considered
+        at_end = following == len(log.records)
+        next_position = log.end_position if at_end else log.records[following].commit_position or 0
         filtered_out = 0 if found or not self._allows.filters else considered
         messages = [self._message(record, now) for record in (found[1:] if skip_first else found)]
         return Page(messages, start, next_position, is_end, filtered_out)

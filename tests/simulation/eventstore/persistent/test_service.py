@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mqverify.simulation.eventstore.log import LINK
-from mqverify.simulation.eventstore.persistent.subscription import Quirks
+from mqverify.simulation.eventstore.persistent.sources import AllSource
+from mqverify.simulation.eventstore.persistent.subscription import Page, Quirks
 from mqverify.simulation.eventstore.protocol import (
     AllFilter,
     Confirmed,
@@ -502,6 +503,19 @@ def test_a_filtered_group_on_all_reads_on_behind_a_page_that_is_full() -> None:
     bench.join("A", None, slots=1000)
     bench.run(1.1)
     assert bench.data("A") == [str(number) for number in range(150)]
+
+
+def test_a_page_of_all_without_a_match_ends_where_the_next_record_begins() -> None:
+    bench = Bench()
+    for _ in range(25):
+        bench.append("x", type="Noise")
+    positions = [event.commit_position for event in bench.stream("orders")]
+    source = AllSource(settings(filter=AllFilter("^Placed$"), max_checkpoint_count=10), bench.log)
+    first, second = (source.read(start, 10, False, 0) for start in (0, positions[20] or 0))
+    assert isinstance(first, Page)
+    assert isinstance(second, Page)
+    assert (first.next_position, first.is_end, first.filtered_out) == (positions[10], False, 10)
+    assert (second.next_position, second.is_end, second.filtered_out) == (bench.log.end_position, True, 5)
 
 
 def test_a_group_on_all_writes_checkpoints_in_commit_positions_and_does_not_feed_on_them() -> None:
