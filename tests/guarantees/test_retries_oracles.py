@@ -1,0 +1,237 @@
+"""MQ133, MQ135, MQ141 and MQ142 against checkers that compare everything with everything, on random histories."""
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.guarantees.histories import MS, History
+from tests.guarantees.test_order_oracles import CHECKED, TIMES, judged, rows, several
+
+# --- MQ133 -----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> History:
+    history = History()
+    history.parameter("bounded_redelivery", "at_most", 2)
+    history.group("one")
+    history.group("two")
+    history.sends(3)
+    for number in range(draw(st.integers(0, 12))):
+        message, group = draw(st.sampled_from([None, 0, 0, 1, 2])), draw(st.sampled_from(["one", "one", "two"]))
+        for attempt in range(1, draw(st.integers(1, 3)) + 1):
+            history.deliver(message, group=group, delivery=number, attempt=attempt)
+    return history
+
+
+def handed_too_often(history: History) -> tuple[int, int]:
+    handed = defaultdict(set)
+    for row in rows(history, "deliveries"):
+        if row["message"] is not None:
+            handed[row["consumer_group"], row["message"]].add(row["delivery"])
+    return sum(len(one) > 1 for one in handed.values()), sum(len(one) > 2 for one in handed.values())
+
+
+@CHECKED
+@given(several(deliveries()))
+def test_redeliveries_are_bounded_as_by_counting_them(histories: list[History]) -> None:
+    assert judged(histories, "bounded_redelivery") == [handed_too_often(one) for one in histories]
+
+
+# --- MQ141 -----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def appends(draw: st.DrawFn) -> History:
+    history = History(partitions=2)
+    for append in range(draw(st.integers(1, 8))):
+        expected = draw(st.sampled_from([None, -1, 0, 3]))
+        actual = draw(st.sampled_from([None, 0, 1, 4]))
+        batch = draw(st.sampled_from([None, append]))
+        partition, outcome = draw(st.integers(0, 1)), draw(st.sampled_from(["acked", "acked", "failed", "unknown"]))
+        for number in range(draw(st.integers(1, 3)) if batch is not None else 1):
+            history.send(
+                10 * append + number, partition=partition, outcome=outcome, expected=expected,
+                actual=None if actual is None else actual + number,
+            )  # fmt: skip
+            history.rows.tables["sends"][-1][6] = batch
+    return history
+
+
+def at_other_revisions(history: History) -> tuple[int, int]:
+    appended: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows(history, "sends"):
+        if row["outcome"] == "acked" and row["expected"] is not None and row["actual"] is not None:
+            appended[row["message"] // 10].append(row)
+    wrong = [min(row["actual"] for row in one) != one[0]["expected"] + 1 for one in appended.values()]
+    return len(wrong), sum(wrong)
+
+
+@CHECKED
+@given(several(appends()))
+def test_appends_lie_where_expected_as_by_looking_at_each(histories: list[History]) -> None:
+    assert judged(histories, "optimistic_concurrency") == [at_other_revisions(one) for one in histories]
+
+
+# --- MQ142 -----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def sent_again(draw: st.DrawFn) -> History:
+    history = History(partitions=2)
+    for message in [0, 1, 2, *draw(st.lists(st.integers(0, 2), max_size=4))]:
+        history.send(message, at=draw(TIMES), outcome=draw(st.sampled_from(["acked", "unknown", "failed"])))
+    for _ in range(draw(st.integers(0, 3))):
+        partition = draw(st.integers(0, 1))
+        found = draw(st.lists(st.integers(0, 2), max_size=5))
+        history.read_log(
+            [(message, position) for position, message in enumerate(found)], partition=partition, end=len(found),
+            at=draw(TIMES), visible=draw(st.sampled_from(["committed", "committed", "uncommitted"])),
+        )  # fmt: skip
+    return history
+
+
+def stored_again(history: History) -> tuple[int, int]:
+    tries: dict[int, list[int]] = defaultdict(list)
+    for row in rows(history, "sends"):
+        tries[row["message"]].append(row["invoked_at"])
+    again = {message for message, times in tries.items() if len(times) > 1}
+    last_read = max((row["read_at"] for row in rows(history, "bounds")), default=-1)
+    spots: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+    for row in rows(history, "log"):
+        if row["visible"] != "uncommitted":
+            spots[row["reading"], row["message"]].add((row["partition"], row["position"]))
+    twice = {message for (_, message), where in spots.items() if len(where) > 1 and message in again}
+    tested = sum(max(tries[message]) < last_read for message in again)
+    return max(tested, len(twice)), len(twice)
+
+
+@CHECKED
+@given(several(sent_again()))
+def test_what_is_sent_again_is_stored_once_as_by_counting_where_it_lies(histories: list[History]) -> None:
+    assert judged(histories, "idempotent_append") == [stored_again(one) for one in histories]
+
+
+# --- MQ135 -----------------------------------------------------------------------------------------------------------
+
+WITHIN = 6
+
+
+@st.composite
+def troubled(draw: st.DrawFn) -> History:
+    history = History(partitions=2)
+    history.parameter("no_head_of_line_blocking", "within", WITHIN * MS)
+    history.group("one", drained=draw(st.booleans()))
+    history.group("two", drained=True)
+    count = draw(st.integers(2, 6))
+    for message in range(count):
+        sent = draw(TIMES)
+        history.send(
+            message, draw(st.sampled_from("aab")), partition=draw(st.sampled_from([0, 0, 1])), at=sent, acked=sent + 1,
+            outcome=draw(st.sampled_from(["acked", "acked", "acked", "unknown"])), lands=True,
+        )  # fmt: skip
+    for _ in range(draw(st.integers(1, 10))):
+        started = draw(TIMES)
+        history.deliver(
+            draw(st.integers(0, count - 1)), at=started - 1, started=started, ended=started + draw(st.integers(1, 5)),
+            result=draw(st.sampled_from(["failed", "failed", "handled", "handled", None])),
+            group=draw(st.sampled_from(["one", "one", "two"])),
+        )  # fmt: skip
+    for _ in range(draw(st.integers(0, 3))):
+        moment, outcome = draw(TIMES), draw(st.sampled_from(["acked", "unknown", "failed"]))
+        if draw(st.booleans()):
+            history.settle_one(draw(st.integers(0, count - 1)), draw(st.sampled_from(["park", "skip", "ack", "retry"])),
+                               group="one", at=moment, outcome=outcome)  # fmt: skip
+        else:
+            history.commit(below=draw(st.integers(0, 4)), source=draw(st.integers(0, 1)), group="one", at=moment,
+                           outcome=outcome)  # fmt: skip
+    history.now = max(history.now, draw(st.integers(40, 70)))
+    return history
+
+
+def ends_of(history: History, group: str, message: int, failed_at: int, source: int, position: int) -> int:
+    """When a failed message came to its end: handled, put aside, settled past beyond all before, or with the run."""
+    ends = [(history.now + 1) * MS]
+    ends += [
+        row["ended_at"] for row in rows(history, "deliveries")
+        if row["consumer_group"] == group and row["message"] == message and row["result"] == "handled"
+    ]  # fmt: skip
+    reached = -1
+    settlements = [
+        row for row in rows(history, "settlements") if row["consumer_group"] == group and row["outcome"] != "failed"
+    ]  # fmt: skip
+    for row in sorted(settlements, key=lambda one: (one["invoked_at"], one["source_position"])):
+        if row["covers"] == "one":
+            if row["message"] == message and row["action"] != "retry":
+                ends.append(row["invoked_at"])
+        elif row["source"] == source:
+            if row["source_position"] > max(position, reached) and row["invoked_at"] >= failed_at:
+                ends.append(row["invoked_at"])
+            reached = max(reached, row["source_position"])
+    return min(ends)
+
+
+def held_up(history: History) -> tuple[int, int]:
+    run_end, tested, violated = (history.now + 1) * MS, 0, 0
+    keys = {row["message"]: row["key"] for row in rows(history, "sends")}
+    acked = {row["message"]: row["completed_at"] for row in rows(history, "sends") if row["outcome"] == "acked"}
+    for owner in rows(history, "groups"):
+        group = owner["consumer_group"]
+        mine = [row for row in rows(history, "deliveries") if row["consumer_group"] == group]
+        failed: dict[int, tuple[int, int, int]] = {}
+        started: dict[int, int] = {}
+        for row in mine:
+            message = row["message"]
+            if row["result"] == "failed":
+                failed[message] = min(
+                    failed.get(message, (run_end, 0, 0)), (row["ended_at"], row["source"], row["source_position"])
+                )
+            if row["started_at"] is not None:
+                started[message] = min(started.get(message, run_end), row["started_at"])
+        for message, (failed_at, source, position) in failed.items():
+            ended_at = ends_of(history, group, message, failed_at, source, position)
+            if ended_at <= failed_at:
+                continue
+            others = [
+                (acked[other], started.get(other, run_end)) for other in acked
+                if keys[other] != keys[message] and history._positions[other][0] == source
+                and acked[other] < started.get(other, -1 if owner["drained"] else run_end + 1)
+            ]  # fmt: skip
+            others = [(since, until) for since, until in others if since < ended_at and until > failed_at]
+            tested += bool(others)
+            fair = [
+                row["started_at"] for row in mine
+                if row["started_at"] is not None and row["source"] == source and row["message"] not in failed
+            ]  # fmt: skip
+            violated += any(
+                longest_lull(fair, max(failed_at, since), min(ended_at, until)) > WITHIN * MS for since, until in others
+            )
+    return max(tested, violated), violated
+
+
+def longest_lull(moments: list[int], began_at: int, ended_at: int) -> int:
+    """The longest stretch between two times in which none of these moments lies."""
+    steps = sorted([began_at, ended_at, *(one for one in moments if began_at < one < ended_at)])
+    return max((right - left for left, right in pairwise(steps)), default=0)
+
+
+@CHECKED
+@given(several(troubled()))
+def test_who_is_held_up_is_what_looking_at_every_pair_says(histories: list[History]) -> None:
+    assert judged(histories, "no_head_of_line_blocking") == [held_up(one) for one in histories]
+
+
+def test_random_histories_hold_some_up_and_some_not() -> None:
+    seen: Counter[bool] = Counter()
+
+    @settings(CHECKED, max_examples=200, derandomize=True)
+    @given(troubled())
+    def look(history: History) -> None:
+        tested, violated = held_up(history)
+        seen[violated > 0] += bool(tested)
+
+    look()
+    assert min(seen[True], seen[False]) > 0
