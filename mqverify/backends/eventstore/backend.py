@@ -114,7 +114,7 @@ class EventStoreBackend:
         """What streams keep in the generic words, and every setting by its native name."""
         yield "retention", _text(settings.max_age)
         yield "max_count", _text(settings.max_count)
-        yield "truncate_before", "0" if settings.truncate_before is None else str(settings.truncate_before)
+        yield "truncate_before", _text(settings.truncate_before)
         yield "clock", "shared"
         for name, setting in settings_of(EventStoreSettings).items():
             yield f"{setting.part[0]}.{setting.native or name}", _native(getattr(settings, name), setting)
