@@ -50,6 +50,9 @@ class Witness:
     run: int
     sentence: str
     events: tuple[WitnessEvent, ...]
+    place: str = "partition"
+    position: str = "position"
+    """What the system calls the two, as headings of a timeline: partition and offset, stream and revision."""
 
 
 @dataclass(frozen=True, slots=True)

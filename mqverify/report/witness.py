@@ -6,14 +6,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mqverify.events import Result, WitnessEvent
+from mqverify.events import Result, Witness, WitnessEvent
 from mqverify.report.text import clock, count, plain
 from mqverify.report.words import mark_of, style_of
 
 __all__ = ["print_witness"]
 
-_FULL = ("time", "actor", "event", "message", "key#sequence", "partition@position")
-_SHORT = ("time", "actor", "event", "message\nkey#seq.", "partition\n@position")
 _ROOMY = 12
 """Columns that an event longer than that must find in a table."""
 _LONGEST_WORD = 30
@@ -43,7 +41,7 @@ def print_witness(console: Console, result: Result, *, unicode: bool, same_as: R
         console.print(_indented(Text(plain(result.witness.sentence), style="bold")))
         if result.witness.events:
             console.print()
-            console.print(_indented(_timeline(result.witness.events, console.width - 2)))
+            console.print(_indented(_timeline(result.witness, console.width - 2)))
         console.print()
     for line in _closing(result):
         console.print(_indented(Text(line)))
@@ -77,15 +75,18 @@ def _closing(result: Result) -> list[str]:
     return lines
 
 
-def _timeline(events: tuple[WitnessEvent, ...], width: int) -> RenderableType:
+def _timeline(witness: Witness, width: int) -> RenderableType:
     """A table, with shorter headings and fewer columns where whole words need that, else two lines an event."""
+    events = witness.events
+    place, position = plain(witness.place), plain(witness.position)
     longest = max(event.at_ns for event in events)
     rows = [_row(event, longest) for event in events]
-    full = _table(_FULL, rows, 2, width)
+    full = _table(("time", "actor", "event", "message", "key#sequence", f"{place}@{position}"), rows, 2, width)
     if full is not None:
         return full
     short = [(*row[:3], f"{row[3]} {row[4]}".strip(), row[5]) for row in rows]
-    return _table(_SHORT, short, 1, width) or _stacked(rows)
+    narrow = ("time", "actor", "event", "message\nkey#seq.", f"{place}\n@{position}")
+    return _table(narrow, short, 1, width) or _stacked(rows)
 
 
 def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]], gap: int, width: int) -> Table | None:
@@ -99,7 +100,7 @@ def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]], gap: int, wid
         return None
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="none")
     for index in shown:
-        justify: JustifyMethod = "right" if headings[index] in ("time", "message") else "left"
+        justify: JustifyMethod = "right" if headings[index] in {"time", "message"} else "left"
         heading = Text(headings[index], style="dim")
         table.add_column(heading, justify=justify, no_wrap=headings[index] != "event", overflow="fold")
     for row in rows:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import duckdb
 
 from mqverify.backends.base import Backend
-from mqverify.events import RunSummary
+from mqverify.events import RunSummary, Witness
 from mqverify.guarantees.findings import Finding
 from mqverify.guarantees.judge import judge
 from mqverify.guarantees.registry import catalogue
@@ -132,10 +132,15 @@ def judge_parts(parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> lis
         vocabulary = {index: backend_of(scenario).vocabulary for index, (scenario, _) in enumerate(parts)}
         for finding in judge(connection, dict(enumerate(asked)), vocabulary):
             index, seed = numbered[finding.run]
-            witness = None if finding.witness is None else replace(finding.witness, run=seed)
+            witness = None if finding.witness is None else _named(finding.witness, seed, vocabulary[index])
             scenario = parts[index][0]
             found[index].append(replace(finding, scenario=scenario.number, run=seed, witness=witness))
     return found
+
+
+def _named(witness: Witness, seed: int, words: Mapping[str, str]) -> Witness:
+    """The witness with its run's seed, and its system's own words."""
+    return replace(witness, run=seed, place=words["place"], position=words["position"])
 
 
 @contextmanager
