@@ -135,10 +135,10 @@ def test_what_cannot_be_asked_is_a_mistake_of_usage(arguments: list[str], says: 
     assert "Traceback" not in done.stderr
 
 
-def test_event_store_is_known_and_unsupported_in_this_version(tmp_path: Path) -> None:
+def test_what_a_system_has_no_notion_of_is_unsupported_there(tmp_path: Path) -> None:
     path = tmp_path / "both.yaml"
     path.write_text(
-        "spec: both\nworkload: {messages: 10, consumers: 2}\n"
+        "spec: both\nworkload: {messages: 10, consumers: 2, settle: automatic}\n"
         "backends: {kafka: {}, eventstore: {subscribe: persistent}}\nexpect: {at_least_once: held}\n"
     )
     done = mqverify("check", path, "--output-format", "json", "--runs", "1")
