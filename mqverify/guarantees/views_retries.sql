@@ -125,20 +125,22 @@ LEFT JOIN started AS s USING (run, consumer_group, message)
 LEFT JOIN failures AS f USING (run, consumer_group, message)
 WHERE o.acked_at < coalesce(s.started_at, CASE WHEN NOT o.drained THEN r.ended_at + 1 END);
 
--- How many of them had been acknowledged, and how many started, at any moment: of all or the fair, of all keys or one. Who is
--- started was acknowledged before, so the difference of two such counts says how many wait.
+-- How many of them had been acknowledged, and how many started, at any moment: of all or the fair, of all keys or one that
+-- has failures. Who is started was acknowledged before, so the difference of two such counts says how many wait.
 CREATE OR REPLACE TEMP TABLE tallies AS
 SELECT
   run, consumer_group, source, scope, change, moment,
   count(*) OVER (PARTITION BY run, consumer_group, source, scope, change ORDER BY moment) AS so_far
 FROM (
-  SELECT
-    run, consumer_group, source, unnest(CASE WHEN fair THEN ['all', 'all ' || key, 'fair', 'fair ' || key]
-      ELSE ['all', 'all ' || key] END) AS scope, change, moment
+  SELECT run, consumer_group, source, scope, unnest(['acked', 'started']) AS change, unnest([acked_at, started_at]) AS moment
   FROM (
-    SELECT run, consumer_group, source, key, fair, 'acked' AS change, acked_at AS moment FROM waits
+    SELECT run, consumer_group, source, 'all' AS scope, acked_at, started_at FROM waits
     UNION ALL
-    SELECT run, consumer_group, source, key, fair, 'started', started_at FROM waits
+    SELECT run, consumer_group, source, 'fair', acked_at, started_at FROM waits WHERE fair
+    UNION ALL
+    SELECT run, consumer_group, source, unnest(CASE WHEN fair THEN ['all ' || key, 'fair ' || key] ELSE ['all ' || key] END),
+      acked_at, started_at
+    FROM waits SEMI JOIN troubles USING (run, consumer_group, source, key)
   )
 );
 

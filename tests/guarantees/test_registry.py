@@ -52,6 +52,8 @@ def test_a_file_is_read_whole() -> None:
     ("duration required", "hours required", r"KIND one of duration, count"),
     ("-- obligations\n", "", r"no line `-- obligations`"),
     ("SELECT 1;", "", r"my.sql:14|no query|SELECT"),
+    ("-- cannot: never.", "-- unsupported: sharing: no\n-- cannot: never.", r"`sharing: no` is not `DELIVERY: reason`"),
+    ("-- cannot: never.", "-- unsupported: without luck: no\n-- cannot: never.", r"FEATURE one of expected_revision"),
     ("-- violations", "-- obligations", r"my.sql:14: a second `-- obligations`"),
 ])  # fmt: skip
 def test_mistakes_are_named_with_file_and_line(old: str, new: str, message: str) -> None:
@@ -60,6 +62,28 @@ def test_mistakes_are_named_with_file_and_line(old: str, new: str, message: str)
         text = text.replace("-- a comment of its own\n", "")
     with pytest.raises(UsageError, match=message):
         parse_guarantee(text, "my.sql")
+
+
+def test_a_header_says_where_the_guarantee_means_nothing() -> None:
+    line = "-- unsupported: competing: there is no order;\n--   without expected_revision: there is no revision\n"
+    guarantee = parse_guarantee(GOOD.replace("-- cannot:", f"{line}-- cannot:"), "my.sql")
+    assert guarantee.unsupported("competing") == "there is no order"
+    assert guarantee.unsupported("exclusive") is None
+    assert guarantee.unsupported("own", system_has=()) == "there is no revision"
+    assert parse_guarantee(GOOD, "my.sql").unsupported("competing", system_has=()) is None
+    assert "unsupported: competing: there is no order; without expected_revision:" in explain_guarantee(guarantee)
+
+
+@pytest.mark.parametrize(("name", "delivery", "has"), [
+    ("per_partition_ordering", "competing", ["expected_revision"]),
+    ("legal_resume", "competing", ["expected_revision"]),
+    ("optimistic_concurrency", "exclusive", []),
+])  # fmt: skip
+def test_some_guarantees_mean_nothing_somewhere(name: str, delivery: str, has: list[str]) -> None:
+    assert catalogue()[name].unsupported(delivery, has)
+    assert catalogue()[name].unsupported("own", ["expected_revision"]) is None
+    others = set(catalogue()) - {"per_partition_ordering", "legal_resume", "optimistic_concurrency"}
+    assert not any(catalogue()[other].unsupported(delivery, has) for other in others)
 
 
 def test_an_empty_file_and_one_that_is_not_there_are_usage_errors(tmp_path: Path) -> None:

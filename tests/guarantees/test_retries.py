@@ -195,8 +195,8 @@ def test_an_append_lands_right_after_the_revision_it_expects(
 
 def test_an_append_elsewhere_says_what_it_expected() -> None:
     assert appended(4, 7).verdict("optimistic_concurrency").reason == (
-        "producer-1 appended message 0 (key a, sequence 0) on condition that orders-a ended at revision 4, and was told "
-        "at 0.002 s that it lies at revision 7, not 5"
+        "producer-1 appended message 0 (key a, sequence 0) on condition that orders-a ended at revision 4, and was "
+        "told at 0.002 s that it lies at revision 7, not 5"
     )
     assert "on condition that orders-a had nothing" in appended(-1, 7).verdict("optimistic_concurrency").reason
 
