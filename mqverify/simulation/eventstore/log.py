@@ -126,6 +126,7 @@ class Log:
         if tombstone:
             record = self._record(target, NewEvent(TOMBSTONE, b"", id=self.new_id()), SOFT_DELETED, now)
             target.tombstone = record
+            self._streams.get(f"$${stream}") or self._add(f"$${stream}")  # it is deleted too, even if it never was
             records = [record]
         else:
             records = self._write_metadata(target, _DELETED_JSON, now)
