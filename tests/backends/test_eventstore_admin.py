@@ -57,7 +57,7 @@ def test_what_is_in_a_consumers_hands_is_owed_until_it_is_acknowledged() -> None
         consuming(bench, adapter, lambda subscription, events: subscription.ack(events[0]))
 
     bench = Bench(stream="one")
-    assert asked(bench, before) == ["1 events pushed and not acknowledged"]
+    assert asked(bench, before) == ["1 event pushed and not acknowledged"]
 
 
 def test_what_is_acknowledged_is_not_owed() -> None:

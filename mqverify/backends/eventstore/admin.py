@@ -108,7 +108,7 @@ class EventStoreAdmin:
             (info.retry_buffer_count, "to be pushed again"),
             (info.outstanding_messages_count, "pushed and not acknowledged"),
         )
-        told = [f"{count} events {what}" for count, what in counts if count]
+        told = [f"{count} event{'s' if count > 1 else ''} {what}" for count, what in counts if count]
         if max(_position(info.last_known_event_position), self._opened.get(group, -1)) < last:
             told.append(f"the subscription has not come to {last} of {self._source_name}")
         elif not told and "OutstandingPageRequest" in info.status:
