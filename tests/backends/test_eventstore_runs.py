@@ -178,6 +178,14 @@ def test_a_group_at_the_end_drains_though_nothing_is_told_of_what_came_before(wo
     assert not rows_of(ran(spec("", late)), "deliveries", consumer_group="late")
 
 
+def test_a_consumer_whose_acks_are_held_back_is_not_idle() -> None:
+    """Else the run would wait for its patience, since nobody tells when the server has them."""
+    rows, outcome = run(spec("max_ack_delay: 5s, max_ack_batch_size: 1000", "consumers: 1"), label="eventstore")
+    assert outcome.drained
+    last_ack = max(row["completed_at"] for row in rows_of(rows, "settlements", action="ack"))
+    assert last_ack < outcome.ended_at < last_ack + 10_000_000_000
+
+
 # --- catch-up subscriptions ------------------------------------------------------------------------------------------
 
 
