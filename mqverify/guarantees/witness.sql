@@ -20,7 +20,7 @@ sites AS (
   WHERE (p.run, p.source) IN (SELECT (run, source) FROM linked_sources)
     AND (p.run, s.consumer_group, p.source) IN (SELECT (run, consumer_group, source) FROM assignments)
 ),
-handed AS (
+every_attempt AS (
   SELECT s.witness, d.*
   FROM shown AS s JOIN deliveries AS d ON d.run = s.run AND d.message = s.message
   WHERE s.consumer_group IS NULL OR d.consumer_group = s.consumer_group
@@ -28,6 +28,14 @@ handed AS (
   SELECT w.witness, d.*
   FROM witnessed AS w JOIN deliveries AS d ON d.run = w.run AND d.delivered_at = w.noticed_at
   WHERE d.message IS NULL
+),
+-- Of many attempts at a message the first and the last three tell what happened.
+handed AS (
+  SELECT
+    *, least(row_number() OVER (of_message ORDER BY delivered_at, attempt),
+      row_number() OVER (of_message ORDER BY delivered_at DESC, attempt DESC)) > 3 AS among_many
+  FROM every_attempt
+  WINDOW of_message AS (PARTITION BY witness, message)
 ),
 -- Of the settlements that cover a message, alone or with others: the earliest of each outcome.
 covering AS (
@@ -88,7 +96,7 @@ told AS (
     t.message, t.key, t.sequence, t.partition AS place, t.position
   FROM shown AS s JOIN sends AS t ON t.run = s.run AND t.message = s.message
   UNION ALL
-  SELECT witness, 1, delivered_at, who(consumer, incarnation),
+  SELECT witness, CASE WHEN among_many THEN 5 ELSE 1 END, delivered_at, who(consumer, incarnation),
     CASE
       WHEN attempt > 1 THEN 'takes it up again (attempt ' || attempt || ')'
       WHEN redelivered > 0 THEN 'is handed it again (retry ' || redelivered || ')'
@@ -97,13 +105,13 @@ told AS (
     message, key, sequence, partition, position
   FROM handed
   UNION ALL
-  SELECT witness, CASE WHEN result IS NULL THEN 1 ELSE 3 END, started_at, who(consumer, incarnation),
+  SELECT witness, CASE WHEN among_many THEN 5 WHEN result IS NULL THEN 1 ELSE 3 END, started_at, who(consumer, incarnation),
     CASE WHEN result IS NULL THEN 'starts handling it and never ends' ELSE 'starts handling it' END,
     message, key, sequence, partition, position
   FROM handed
   WHERE started_at IS NOT NULL
   UNION ALL
-  SELECT witness, 0, ended_at, who(consumer, incarnation),
+  SELECT witness, CASE WHEN among_many THEN 5 ELSE 0 END, ended_at, who(consumer, incarnation),
     CASE result WHEN 'handled' THEN 'handled it' WHEN 'refused' THEN 'is refused by the sink' ELSE 'fails to handle it' END,
     message, key, sequence, partition, position
   FROM handed
