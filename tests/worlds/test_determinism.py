@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 SPEC = """
@@ -29,6 +31,31 @@ expect: {at_least_once: held}
 """
 
 
+EVENT_STORE = """
+spec: everything at once
+workload:
+  messages: 200
+  keys: {count: 20, distribution: zipf 1.1}
+  producers: 2
+  writers_per_key: 2
+  expected_revision: exact
+  on_unknown: retry
+  groups: {billing: {consumers: 3}, shipping: {consumers: 2, settle: after_batch}}
+  handler: {takes: 1ms..5ms, poison: 1 in 100, attempts: 3, on_failure: park}
+  rate: 500/s
+backends:
+  pinned: {system: eventstore, subscribe: persistent, strategy: pinned, message_timeout: 5s, max_age: 7d}
+  single: {system: eventstore, subscribe: persistent, stream: one, event_buffer_size: 3}
+  all: {system: eventstore, subscribe: persistent, strategy: round_robin, read: all}
+faults:
+  - {crash: billing/consumer-2, when: {handled: 20%..60%}, point: before_settle, restart_after: 1s..20s}
+  - {pause: consumer, group: shipping, when: {handled: 20%..60%}, for: 10s}
+  - {crash: producer, when: {sent: 10%..90%}, restart_after: 1s}
+  - {pass: 8d, when: drained}
+expect: {at_least_once: held}
+"""
+
+
 def check(path: Path, hash_seed: str, *options: str) -> dict[str, object]:
     command = [sys.executable, "-m", "mqverify", "check", str(path), "--output-format", "json", *options]
     done = subprocess.run(
@@ -42,17 +69,21 @@ def digests(answer: dict[str, object]) -> list[str]:
     return [run["digest"] for run in answer["runs"]]  # type: ignore[attr-defined]
 
 
-def test_ten_processes_with_different_hash_seeds_leave_equal_histories(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("spec", "backends"), [(SPEC, 1), (EVENT_STORE, 3)])
+def test_ten_processes_with_different_hash_seeds_leave_equal_histories(
+    tmp_path: Path, spec: str, backends: int
+) -> None:
     path = tmp_path / "all.yaml"
-    path.write_text(SPEC)
+    path.write_text(spec)
     answers = [check(path, str(number), "--runs", "2", "-j", "1") for number in range(1, 11)]
     assert {tuple(digests(answer)) for answer in answers} == {tuple(digests(answers[0]))}
-    assert len(set(digests(answers[0]))) == 2, "different seeds are different runs"
+    assert len(set(digests(answers[0]))) == 2 * backends, "different seeds are different runs"
 
 
-def test_the_number_of_jobs_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", [SPEC, EVENT_STORE])
+def test_the_number_of_jobs_changes_nothing(tmp_path: Path, spec: str) -> None:
     path = tmp_path / "all.yaml"
-    path.write_text(SPEC)
+    path.write_text(spec)
     one = check(path, "0", "--runs", "30", "-j", "1")
     two = check(path, "0", "--runs", "30", "-j", "2")
     assert digests(one) == digests(two)
