@@ -26,7 +26,7 @@ SELECT
     WHEN a.expected = -1 THEN ' on condition that ' || coalesce(quoted(p.name), 'the {place}') || ' had nothing'
     ELSE ' on condition that ' || coalesce(quoted(p.name), 'the {place}') || ' ended at {position} ' || a.expected
   END
-  || ', and was told at ' || moment(a.completed_at) || ' that it lies at {position} ' || a.actual || ', not '
+  || '; it was acknowledged at ' || moment(a.completed_at) || ', and lies at {position} ' || a.actual || ', not '
   || a.expected + 1 AS sentence
 FROM exact_appends AS a LEFT JOIN places AS p ON p.run = a.run AND p.id = a.partition
 WHERE a.actual <> a.expected + 1

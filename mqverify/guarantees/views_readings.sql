@@ -162,14 +162,17 @@ SELECT
   END AS standing
 FROM weighed;
 
--- Messages that were legally gone at some reading, and the last reading that still found them (null: none did). Only what
--- happened after that one is excused by their absence.
+-- Messages that were legally gone at some reading, and the last reading of their place that still found them (null: none
+-- did). Only what happened after that one is excused by their absence. Readings of other sources do not count: `$all` shows
+-- what a stream does not any more.
 CREATE OR REPLACE TEMP TABLE expired AS
 SELECT u.run, u.message, any_value(f.read_at) AS last_found_at, min(u.read_at) AS gone_at
 FROM unfound AS u
 LEFT JOIN (
   SELECT f.run, f.message, max(s.read_at) AS read_at
-  FROM finds AS f JOIN seen_places AS s USING (run, reading)
+  FROM finds AS f
+  JOIN seen_places AS s USING (run, reading)
+  JOIN messages AS m ON m.run = f.run AND m.message = f.message AND coalesce(m.partition, s.partition) = s.partition
   WHERE (f.run, f.message) IN (SELECT (run, message) FROM unfound)
   GROUP BY f.run, f.message
 ) AS f USING (run, message)

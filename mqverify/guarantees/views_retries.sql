@@ -19,13 +19,18 @@ GROUP BY run, message
 HAVING count(*) > 1;
 
 -- Acknowledged appends that named the revision after which they were to be recorded: a batch in one place, or a message.
+-- Where the client does not learn where it was recorded, a reading or a delivery shows it.
 CREATE OR REPLACE TEMP TABLE exact_appends AS
 SELECT
   run, producer, partition, arg_min(key, actual) AS key, arg_min(sequence, actual) AS sequence,
   arg_min(expected, actual) AS expected, min(actual) AS actual, list(message ORDER BY actual, message) AS messages,
   max(completed_at) AS completed_at
-FROM sends
-WHERE outcome = 'acked' AND expected IS NOT NULL AND actual IS NOT NULL
+FROM (
+  SELECT s.* REPLACE (coalesce(s.actual, m.position) AS actual), s.rowid
+  FROM sends AS s JOIN messages AS m USING (run, message)
+  WHERE s.outcome = 'acked' AND s.expected IS NOT NULL AND (s.actual IS NOT NULL OR coalesce(s.partition, m.partition) = m.partition)
+)
+WHERE actual IS NOT NULL
 GROUP BY run, producer, incarnation, CASE WHEN batch IS NULL THEN rowid ELSE -1 - batch END, try, partition;
 
 -- ---------------------------------------------------------------------------------------------- who holds up whom

@@ -84,7 +84,7 @@ class Conductor:
         self._groups: dict[str, _GroupState] = {}
         self._readings = 0
         self._producers_launched = False
-        self._progress_seen = -1
+        self._standing: object = None
         self._progress_at = 0
         planned = draw_faults(scenario.spec.faults, self._workload.messages, plan.seed)
         self.injector = Injector(self, planned)
@@ -96,15 +96,15 @@ class Conductor:
         self._provision()
         give_up_reason = None
         while not self._finished():
+            if self._out_of_patience():
+                give_up_reason = self._where_it_stands()
+                break
             notice = self.world.next_notice(self._next_time())
             if notice is not None:
                 self._take(notice)
             elif self._agenda and self._agenda[0].time <= self.world.now():
                 self._progress_at = self.world.now()
                 heappop(self._agenda).call()
-            if self._out_of_patience():
-                give_up_reason = self._where_it_stands()
-                break
         return self._wind_up(give_up_reason)
 
     def appoint(self, delay: int, call: Callable[[], None]) -> None:
@@ -292,13 +292,16 @@ class Conductor:
         return self._progress_at + self._patience
 
     def _out_of_patience(self) -> bool:
-        """Whether nothing reached a milestone for longer than the run's patience, and nothing is to come."""
+        """Whether no message came further for longer than the run's patience, and the broker owes as much as before."""
         now = self.world.now()
-        if not self._agenda and now < self._progress_at + self._patience:
+        if self._agenda:
+            self._progress_at = now
+        if now < self._progress_at + self._patience:
             return False
-        total = self.world.total_progress()
-        stood_still = total == self._progress_seen and not self._agenda
-        self._progress_seen, self._progress_at = total, now
+        launched = [state for state in self._groups.values() if state.launched]
+        standing = (self.world.total_progress(), {name: tuple(owed) for name, owed in self._behind(launched).items()})
+        stood_still = standing == self._standing
+        self._standing, self._progress_at = standing, now
         return stood_still
 
     def _where_it_stands(self) -> str:
