@@ -21,10 +21,10 @@ CREATE OR REPLACE TEMP MACRO who(worker, incarnation) AS
 CREATE OR REPLACE TEMP MACRO the_group(group_name) AS
   CASE WHEN group_name = 'group' THEN 'the group' ELSE 'group ' || quoted(group_name) END;
 
--- 12.345 s; from a day on 8d 14:30:03.250, to the millisecond as `clock` of report/text.py writes it
+-- 12.345 s; from an hour on 8d 14:30:03.250, to the millisecond as `clock` of report/text.py writes it
 CREATE OR REPLACE TEMP MACRO moment(ns) AS
   CASE
-    WHEN ns < 86400000000000 THEN printf('%.3f s', ns / 1e9)
+    WHEN ns < 3600000000000 THEN printf('%.3f s', ns / 1e9)
     ELSE printf(
       '%dd %02d:%02d:%02d.%03d', ns // 86400000000000, ns % 86400000000000 // 3600000000000,
       ns % 3600000000000 // 60000000000, ns % 60000000000 // 1000000000, ns % 1000000000 // 1000000

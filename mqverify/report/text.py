@@ -35,11 +35,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def clock(at_ns: int, longest_ns: int) -> str:
-    """A moment of a run, written as the sentences of witnesses do: `6.045000 s`, from a day on `8d 14:00:03.503`.
+    """A moment of a run, written as the sentences of witnesses do: `6.045000 s`, from an hour on `8d 14:00:03.503`.
 
     All moments of a table are written like its longest, so that they stand in line.
     """
-    if longest_ns < DAY:
+    if longest_ns < HOUR:
         whole, micros = divmod(at_ns // MICROSECOND, 1_000_000)
         return f"{whole}.{micros:06d} s"
     days, rest = divmod(at_ns, DAY)

@@ -23,7 +23,8 @@ class CatchUpConsumerClient:
     """Iterates over a subscription from its own checkpoint on.
 
     A checkpoint is the position behind the last event that it covers, so it settles everything below. It is one for
-    each group, and for each shard of one. What falls to another shard is not handled, and not recorded.
+    each group, and for each shard of one. What falls to another shard is not handled, and not recorded. If the
+    subscription breaks it subscribes again, behind the last event that it took.
     """
 
     redelivers = False
@@ -47,17 +48,12 @@ class CatchUpConsumerClient:
 
     def start(self) -> None:
         token = self._recorder.assigned(self._binding.source_place)
-        position, start_from = self._start()
-        self._recorder.start_known(token, position, start_from)
-        self._subscription = self._subscribe(position - 1 if position else None)
-        self._next = position
-        self._feed = self._context.feed(self._subscription, self._most)
+        self._open(token, *self._start())
 
     def poll(self, timeout: int) -> Sequence[Received]:
-        assert self._feed is not None
         until = self._context.now() + timeout
         while True:
-            events = self._feed.take(max(0, until - self._context.now()), self._most)
+            events = self._take(max(0, until - self._context.now()))
             received = [one for event in events if (one := self._receive(event)) is not None]
             if received or not events:
                 return received
@@ -81,6 +77,23 @@ class CatchUpConsumerClient:
         if self._subscription is not None:
             self._subscription.stop()
         self._client.close()
+
+    def _open(self, token: int, position: int, start_from: str) -> None:
+        """Subscribe from a position on; `token` names the assignment."""
+        self._recorder.start_known(token, position, start_from)
+        self._subscription = self._subscribe(position - 1 if position else None)
+        self._next = position
+        self._feed = self._context.feed(self._subscription, self._most)
+
+    def _take(self, timeout: int) -> Sequence[Any]:
+        assert self._feed is not None
+        assert self._next is not None
+        try:
+            return self._feed.take(timeout, self._most)
+        except self._binding.library.exceptions.GrpcError:
+            self._recorder.lost(self._binding.source_place)
+            self._open(self._recorder.assigned(self._binding.source_place), self._next, "kept")
+            return ()
 
     def _start(self) -> tuple[int, str]:
         """The first position that it wants, and why."""

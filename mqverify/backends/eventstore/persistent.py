@@ -17,8 +17,8 @@ class PersistentConsumerClient:
     """Iterates over a subscription that the admin has created; acks and nacks each event.
 
     Nobody answers an ack, so a settlement's outcome stays unknown, unless a world that sees the server tells that it
-    was applied (`applied`). If the subscription breaks, the library's exception leaves the loop: nothing opens it
-    again.
+    was applied (`applied`). If the subscription breaks it is opened again: the library does not do that by itself
+    (docs/facts/eventstore.md §F5).
     """
 
     redelivers = True
@@ -57,7 +57,12 @@ class PersistentConsumerClient:
 
     def poll(self, timeout: int) -> Sequence[Received]:
         assert self._feed is not None
-        return [self._receive(event) for event in self._feed.take(timeout, self._most)]
+        try:
+            return [self._receive(event) for event in self._feed.take(timeout, self._most)]
+        except self._binding.library.exceptions.GrpcError:
+            self._recorder.lost(self._binding.source_place)
+            self.start()
+            return ()
 
     def settle(self, received: Sequence[Received], wait: bool) -> bool:
         for one in received:
