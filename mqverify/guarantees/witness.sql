@@ -125,7 +125,9 @@ told AS (
       ELSE t.action END
     || CASE WHEN t.covers = 'one' AND t.message IS NOT NULL THEN ' it' ELSE ' ' || unit_of(p.name) || ' ' || t.source_position END
     || CASE t.outcome
-      WHEN 'acked' THEN coalesce(', acknowledged at ' || moment(t.completed_at), '')
+      WHEN 'acked' THEN coalesce(
+        CASE WHEN t.covers = 'one' THEN ', counted at ' ELSE ', acknowledged at ' END || moment(t.completed_at), ''
+      )
       WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END,
     t.message, m.key, m.sequence, t.source, t.source_position
   FROM settled AS s

@@ -170,7 +170,7 @@ def test_an_ack_before_handling_is_violated_and_named_as_the_cause() -> None:
     assert lost.witness is not None
     told = [(event.actor, event.event, event.partition) for event in lost.witness.events]
     assert ("consumer-1", "subscribes", "$ce-orders") in told
-    assert ("consumer-1", "acknowledges it, acknowledged at 0.015 s", "$ce-orders") in told
+    assert ("consumer-1", "acknowledges it, counted at 0.015 s", "$ce-orders") in told
 
 
 @pytest.mark.parametrize(("settled", "expected"), [("handled", "held"), ("retry", "violated"), ("parked", "held")])
