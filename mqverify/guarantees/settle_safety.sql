@@ -31,7 +31,7 @@ SELECT
     WHEN 'park' THEN 'parked '
     ELSE 'settled '
   END
-  || lies_at(p.name, u.reached)
+  || lies_at(p.name, told_position(u.action, u.reached))
   || CASE WHEN u.settled_by = 'observed' THEN '' ELSE ' at ' || moment(u.invoked_at) END
   || ', which covers ' || the_message(u.message, u.key, u.sequence) || ' at ' || unit_of(p.name) || ' ' || u.source_position || ', '
   || CASE

@@ -43,6 +43,10 @@ CREATE OR REPLACE TEMP MACRO unit_of(place_name) AS
 CREATE OR REPLACE TEMP MACRO lies_at(place_name, its_position) AS
   unit_of(place_name) || ' ' || coalesce(its_position::VARCHAR, 'unknown') || ' of ' || coalesce(quoted(place_name), 'an unknown {place}');
 
+-- A settled position as its system tells it: a checkpoint names the last one that it covers, a commit the next one.
+CREATE OR REPLACE TEMP MACRO told_position(action, settled_position) AS
+  CASE WHEN action = 'checkpoint' THEN settled_position - 1 ELSE settled_position END;
+
 -- A parameter of a guarantee as text, for the runs whose scenario gives it: rows (run, value).
 CREATE OR REPLACE TEMP MACRO given(guarantee_name, parameter_name) AS TABLE
   SELECT r.run, p.value

@@ -32,9 +32,10 @@ every_attempt AS (
 -- Of many attempts at a message the first and the last three tell what happened.
 handed AS (
   SELECT
-    *, least(row_number() OVER (of_message ORDER BY delivered_at, attempt),
-      row_number() OVER (of_message ORDER BY delivered_at DESC, attempt DESC)) > 3 AS among_many
-  FROM every_attempt
+    e.*, least(row_number() OVER (of_message ORDER BY delivered_at, attempt),
+      row_number() OVER (of_message ORDER BY delivered_at DESC, attempt DESC)) > 3 AS among_many,
+    coalesce(g.delivery = 'competing', false) AS competing
+  FROM every_attempt AS e LEFT JOIN groups AS g USING (run, consumer_group)
   WINDOW of_message AS (PARTITION BY witness, message)
 ),
 -- Of the settlements that cover a message, alone or with others: the earliest of each outcome.
@@ -52,7 +53,7 @@ recent AS (
     row_number() OVER (PARTITION BY s.witness, s.place ORDER BY t.invoked_at DESC) AS nth
   FROM sites AS s
   JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.place
-  WHERE t.invoked_at <= s.noticed_at
+  WHERE t.invoked_at <= s.noticed_at AND t.covers = 'below'
 ),
 settled AS (
   SELECT witness, settlement, min(weight) AS weight
@@ -99,7 +100,7 @@ told AS (
   SELECT witness, CASE WHEN among_many THEN 5 ELSE 1 END, delivered_at, who(consumer, incarnation),
     CASE
       WHEN attempt > 1 THEN 'takes it up again (attempt ' || attempt || ')'
-      WHEN redelivered > 0 THEN 'is handed it again (retry ' || redelivered || ')'
+      WHEN competing THEN 'takes it from its buffer' || CASE WHEN redelivered > 0 THEN ' (retry ' || redelivered || ')' ELSE '' END
       ELSE 'is handed it' END
     || CASE WHEN intact THEN '' ELSE ', altered' END || CASE WHEN started_at IS NULL THEN ' and never starts on it' ELSE '' END,
     message, key, sequence, partition, position
@@ -123,10 +124,12 @@ told AS (
       WHEN 'commit' THEN 'commits' WHEN 'checkpoint' THEN 'keeps the checkpoint' WHEN 'ack' THEN 'acknowledges'
       WHEN 'skip' THEN 'skips' WHEN 'park' THEN 'parks' WHEN 'retry' THEN 'asks again for' WHEN 'expire' THEN 'forgets'
       ELSE t.action END
-    || CASE WHEN t.covers = 'one' AND t.message IS NOT NULL THEN ' it' ELSE ' ' || unit_of(p.name) || ' ' || t.source_position END
+    || CASE WHEN t.covers = 'one' AND t.message IS NOT NULL THEN ' it' ELSE ' ' || unit_of(p.name) || ' ' || told_position(t.action, t.source_position) END
     || CASE t.outcome
       WHEN 'acked' THEN coalesce(
-        CASE WHEN t.covers = 'one' THEN ', counted at ' ELSE ', acknowledged at ' END || moment(t.completed_at), ''
+        CASE
+          WHEN t.action = 'checkpoint' THEN ', stored at ' WHEN t.covers = 'one' THEN ', counted at '
+          ELSE ', acknowledged at ' END || moment(t.completed_at), ''
       )
       WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END,
     t.message, m.key, m.sequence, t.source, t.source_position
