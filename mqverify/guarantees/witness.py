@@ -76,6 +76,10 @@ def _telling(events: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
     return events[: min(MOST_EVENTS, max(telling, _FEW_EVENTS))]
 
 
+def _first_four(messages: Sequence[int]) -> str:
+    return ",".join(map(str, list(dict.fromkeys(messages))[:4]))
+
+
 def _events(
     connection: duckdb.DuckDBPyConnection, shown: Sequence[tuple[int, Shown]]
 ) -> Mapping[int, Sequence[tuple[Any, ...]]]:
@@ -84,7 +88,7 @@ def _events(
         "witness": np.arange(len(shown)),
         "run": np.array([run for run, _ in shown], dtype=np.int64),
         "consumer_group": np.array([one.consumer_group for _, one in shown], dtype=object),
-        "messages": np.array([",".join(map(str, one.messages[:4])) for _, one in shown], dtype=object),
+        "messages": np.array([_first_four(one.messages) for _, one in shown], dtype=object),
         "place": np.array(["" if one.place is None else str(one.place) for _, one in shown], dtype=object),
         "noticed_at": np.array([one.noticed_at for _, one in shown], dtype=np.int64),
     }

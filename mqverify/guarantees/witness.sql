@@ -132,7 +132,7 @@ told AS (
           ELSE ', acknowledged at ' END || moment(t.completed_at), ''
       )
       WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END,
-    t.message, m.key, m.sequence, t.source, t.source_position
+    t.message, m.key, m.sequence, t.source, told_position(t.action, t.source_position)
   FROM settled AS s
   JOIN settlements AS t ON t.rowid = s.settlement
   LEFT JOIN places AS p ON p.run = t.run AND p.id = t.source
@@ -142,6 +142,8 @@ told AS (
     CASE
       WHEN change = 'assigned' THEN CASE WHEN handed_round THEN 'is given the {place}' ELSE 'subscribes' END || CASE
         WHEN start_position IS NULL THEN ''
+        WHEN start_from = 'committed' AND NOT handed_round
+          THEN ' behind ' || unit || ' ' || start_position - 1 || ', its checkpoint'
         WHEN start_from = 'committed' THEN ' and starts at ' || unit || ' ' || start_position || ', as settled'
         WHEN start_from = 'kept' THEN ' again and goes on at ' || unit || ' ' || start_position
         WHEN start_from LIKE 'reset%' THEN ' and starts at ' || unit || ' ' || start_position || ', by the reset policy'
@@ -166,7 +168,7 @@ told AS (
   WHERE k.ending = 'crashed' AND k.ended_at IS NOT NULL
     AND (k.consumer_group IS NULL OR w.consumer_group IS NULL OR k.consumer_group = w.consumer_group)
   UNION ALL
-  SELECT w.witness, 3, f.began_at, 'fault', f.kind || CASE WHEN f.target = '' THEN '' ELSE ' ' || quoted(f.target) END
+  SELECT w.witness, 2, f.began_at, 'fault', f.kind || CASE WHEN f.target = '' THEN '' ELSE ' ' || quoted(f.target) END
     || CASE WHEN f.ended_at > f.began_at THEN ' until ' || moment(f.ended_at) ELSE '' END, NULL, NULL, NULL, NULL, NULL
   FROM witnessed AS w JOIN faults AS f ON f.run = w.run
   WHERE f.took_effect AND f.began_at IS NOT NULL
