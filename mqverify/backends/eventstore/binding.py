@@ -6,9 +6,10 @@ if it is none of them, then `$all`, then the place of each group's parked events
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -181,16 +182,24 @@ class Binding:
 
     def event(self, message: int, attempt: int) -> Any:
         """The event that a message is. Tried again it has the same id, unless `event_id: per_try`."""
-        name = f"{self.prefix}/{self.plan.seed}/{message}"
-        if self.settings.event_id == "per_try":
-            name = f"{name}/{attempt}"
+        number = message + ((attempt << 32) if self.settings.event_id == "per_try" else 0)
         return self.library.NewEvent(
             type="order",
             data=self.plan.payloads.encode(message),
-            metadata=json.dumps({"$correlationId": self.correlation(self.plan.keys[message])}).encode(),
+            metadata=self._metadata(self.plan.keys[message]),
             content_type="application/octet-stream",
-            id=uuid5(_IDS, name),
+            id=UUID(int=self._first_id + number),
         )
+
+    @cached_property
+    def _first_id(self) -> int:
+        """The ids of a run's events follow it, and are no other run's: its upper half is of the run."""
+        return uuid5(_IDS, f"{self.prefix}/{self.plan.seed}").int >> 64 << 64
+
+    @cached_property
+    def _metadata(self) -> Callable[[str], bytes]:
+        """A key's metadata, made once."""
+        return cache(lambda key: json.dumps({"$correlationId": self.correlation(key)}).encode())
 
     def since_start(self, recorded_at: datetime) -> int:
         """A record's time, in nanoseconds since the run's start."""
