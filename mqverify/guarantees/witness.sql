@@ -24,6 +24,7 @@ every_attempt AS (
   SELECT s.witness, d.*
   FROM shown AS s JOIN deliveries AS d ON d.run = s.run AND d.message = s.message
   WHERE s.consumer_group IS NULL OR d.consumer_group = s.consumer_group
+    OR (d.run, d.consumer_group, s.consumer_group) IN (SELECT (run, consumer_group, team) FROM groups)
   UNION ALL
   SELECT w.witness, d.*
   FROM witnessed AS w JOIN deliveries AS d ON d.run = w.run AND d.delivered_at = w.noticed_at
