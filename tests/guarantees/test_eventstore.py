@@ -225,9 +225,7 @@ def test_positions_in_all_are_called_positions() -> None:
     settling = history.verdict("settle_safety")
     assert settling.reason.startswith("consumer-1 of the group kept the checkpoint position 1510 of $all at ")
     assert settling.witness is not None
-    assert "keeps the checkpoint position 1510, stored at 0.018 s" in [
-        event.event for event in settling.witness.events
-    ]
+    assert "keeps the checkpoint position 1510, stored at 0.018 s" in [event.event for event in settling.witness.events]
     assert "subscribes and starts at position 0" in [event.event for event in settling.witness.events]
 
 

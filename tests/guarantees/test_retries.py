@@ -37,7 +37,8 @@ def test_a_redelivery_too_many_says_who_was_handed_it_and_with_which_retry() -> 
         "once too often consumer-1 at 0.011 s (retry 2)"
     )
     assert verdict.witness is not None
-    assert ("consumer-2", "takes it from its buffer (retry 1)") in [(one.actor, one.event) for one in verdict.witness.events]
+    told = [(one.actor, one.event) for one in verdict.witness.events]
+    assert ("consumer-2", "takes it from its buffer (retry 1)") in told
 
 
 def test_attempts_in_place_are_one_delivery_and_groups_count_apart() -> None:

@@ -15,7 +15,7 @@ import pytest
 from mqverify.errors import BackendLost, InternalError
 from mqverify.workload.groups import Worker
 from mqverify.worlds import children
-from mqverify.worlds.base import Ended, Struck
+from mqverify.worlds.base import Before, Ended, Struck
 from mqverify.worlds.children import Child, wait_for_any
 from mqverify.worlds.real import RealWorld
 
@@ -44,7 +44,7 @@ def stand_in(tmp_path, monkeypatch):
         monkeypatch.setattr(children.subprocess, "Popen", instead)
         task = {
             "scenario": None, "seed": 0, "worker": WORKER, "address": "", "prefix": "", "epoch_ms": 0, "origin": 0,
-            "folder": tmp_path, "first": 0,
+            "folder": tmp_path, "before": Before(),
         }  # fmt: skip
         started.append(Child(len(started), task))
         return started[-1]
