@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mqverify.simulation.eventstore.persistent.messages import Consumer, Message
@@ -114,7 +114,7 @@ def check(made: Run) -> None:
     assert subject.checkpoints == sorted(subject.checkpoints)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=80), st.sampled_from(sorted(STRATEGIES)))
 def test_no_event_is_lost_slots_hold_and_checkpoints_pass_only_what_is_done(
     steps: list[tuple[str, int]], strategy: str
@@ -122,7 +122,7 @@ def test_no_event_is_lost_slots_hold_and_checkpoints_pass_only_what_is_done(
     run(steps, strategy, checked=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=80), st.sampled_from(sorted(STRATEGIES)))
 def test_the_same_acts_have_the_same_effects(steps: list[tuple[str, int]], strategy: str) -> None:
     def outcome() -> list[Any]:
@@ -132,7 +132,7 @@ def test_the_same_acts_have_the_same_effects(steps: list[tuple[str, int]], strat
     assert outcome() == outcome()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=60), st.sampled_from(sorted(STRATEGIES)))
 def test_with_a_consumer_that_acks_everything_is_done_in_the_end(steps: list[tuple[str, int]], strategy: str) -> None:
     made = run(steps, strategy, checked=False)
