@@ -14,20 +14,32 @@ ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "specs/settling/after-handling.yaml"
 
 
-def check(backend: str, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "mqverify", "check", str(SPEC), "-b", backend, "--output-format", "json"]
+PARKING = """
+spec: poison goes to a dead-letter topic
+workload:
+  messages: 60
+  keys: 6
+  consumers: 2
+  handler: {poison: 1 in 20, attempts: 2, on_failure: park}
+backends: {kafka: {partitions: 2, auto_offset_reset: earliest}}
+expect: {at_least_once: held, exactly_once: held, settle_safety: held, no_head_of_line_blocking: {within: 10s}}
+"""
+
+
+def check(backend: str, folder: Path, spec: Path = SPEC) -> dict[str, Any]:
+    command = [sys.executable, "-m", "mqverify", "check", str(spec), "-b", backend, "--output-format", "json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
+def verdicts(answer: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    return {result["guarantee"]: (result["verdict"], result["as_expected"]) for result in answer["results"]}
+
+
 def test_the_crash_spec_has_the_same_verdicts_in_both_worlds(tmp_path: Path) -> None:
     simulated, real = check("kafka", tmp_path), check("kafka=local", tmp_path)
-
-    def verdicts(answer: dict[str, Any]) -> dict[str, tuple[str, bool]]:
-        return {result["guarantee"]: (result["verdict"], result["as_expected"]) for result in answer["results"]}
-
     assert verdicts(simulated) == verdicts(real)
     assert {result["world"] for result in simulated["results"]} == {"simulated"}
     assert {result["world"] for result in real["results"]} == {"real"}
@@ -39,3 +51,11 @@ def test_the_crash_spec_has_the_same_verdicts_in_both_worlds(tmp_path: Path) -> 
         assert handlers[0] != handlers[1], "another process, or another incarnation"
         assert "dies" in [event["event"] for event in events]
     assert list(tmp_path.glob(".mqverify/runs/*")) == [], "a good run leaves no files"
+
+
+def test_parked_messages_are_found_in_the_dead_letter_topic_of_both_worlds(tmp_path: Path) -> None:
+    spec = tmp_path / "parking.yaml"
+    spec.write_text(PARKING)
+    simulated, real = check("kafka", tmp_path, spec), check("kafka=local", tmp_path, spec)
+    assert verdicts(simulated) == verdicts(real)
+    assert {verdict for verdict, _ in verdicts(real).values()} == {"held"}

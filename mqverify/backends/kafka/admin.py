@@ -93,6 +93,8 @@ class KafkaAdmin:
     def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
         """Read every partition from its beginning to the end that the broker names first."""
         consumer = self._consumer()
+        for place in self._dead_letters:  # it asks for topics that it does not know yet, as offsets do not
+            consumer.partitions_for_topic(place.partition.topic)
         places = {place.partition: place for place in [*self._main_places(), *self._dead_letters]}
         first = consumer.beginning_offsets(list(places))
         read_at = stamp()  # what was removed was gone by now, and what is acknowledged by now lies before the ends
