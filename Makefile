@@ -4,13 +4,16 @@
 #   make lint     format, style, types, import directions
 #   make bench    the benchmarks, with their figures
 #   make schema   write mqverify.schema.json, which editors use
+#   make contents write specs/README.md: every claim, what came of it, the verdicts on each system
 
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 BIN := .venv/bin
 STAMP := .venv/.made-from-pyproject
+# In the order in which the article asks.
+QUESTIONS := retention partitions streams groups settling catch-up persistent ordering parking concurrency read-models
 
-.PHONY: check test lint format bench schema clean
+.PHONY: check test lint format bench schema contents clean
 .DEFAULT_GOAL := check
 
 check: $(STAMP)
@@ -35,6 +38,10 @@ bench: $(STAMP)
 schema: $(STAMP)
 	$(BIN)/mqverify schema > .venv/schema.json
 	mv .venv/schema.json mqverify.schema.json
+
+contents: $(STAMP)
+	$(BIN)/mqverify contents $(QUESTIONS:%=specs/%) --relative-to specs > .venv/contents.md
+	mv .venv/contents.md specs/README.md
 
 clean:
 	rm -rf .venv

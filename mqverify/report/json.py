@@ -82,7 +82,12 @@ def _result(result: Result) -> dict[str, Any]:
 
 
 def _witness(witness: Witness) -> dict[str, Any]:
-    return {"sentence": witness.sentence, "events": [asdict(event) for event in witness.events]}
+    return {
+        "sentence": witness.sentence,
+        "place": witness.place,
+        "position": witness.position,
+        "events": [asdict(event) for event in witness.events],
+    }
 
 
 def _run(spec: str, backend: str, run: RunSummary) -> dict[str, Any]:

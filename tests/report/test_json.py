@@ -30,7 +30,7 @@ def test_has_these_keys_and_all_are_documented() -> None:
         "spec file backend system world guarantee code expected verdict as_expected runs obligations violations reason "
         "witness reproduce"
     )
-    assert list(result["witness"]) == ["sentence", "events"]
+    assert list(result["witness"]) == ["sentence", "place", "position", "events"]
     event = result["witness"]["events"][0]
     assert " ".join(event) == "at_ns actor event message key sequence partition position"
     run = mixed["runs"][0]
