@@ -125,7 +125,10 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
 def _run_count(scenario: Scenario, options: Options) -> int:
     if unsupported_reason(scenario):
         return 0
-    return options.runs or scenario.spec.runs or (1 if scenario.world == "real" else _SIMULATED_RUNS)
+    asked = scenario.spec.runs
+    if scenario.world == "real":
+        return options.runs or asked.real or 1
+    return options.runs or asked.simulated or _SIMULATED_RUNS
 
 
 def _run_all(

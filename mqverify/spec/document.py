@@ -4,17 +4,17 @@ from typing import Any, Final
 
 from mqverify.spec.backend_sections import backends_schema, read_backends, section_schema
 from mqverify.spec.checks import check_spec
-from mqverify.spec.composites import List, unknown_key
+from mqverify.spec.composites import List, OneOf, Record, Word, unknown_key
 from mqverify.spec.expectations import expectations_schema, read_expectations
 from mqverify.spec.fault_lines import FaultLine, fault_schema, read_fault
 from mqverify.spec.issues import Issues, did_you_mean
-from mqverify.spec.model import BackendSection, Expectation, Spec, Workload
+from mqverify.spec.model import BackendSection, Expectation, Runs, Spec, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node, Sequence, describe
 from mqverify.spec.registry import Registry
 from mqverify.spec.shapes import JsonSchema, Line, Shape, Text, Whole
 from mqverify.spec.supported import unsupported_words
 from mqverify.spec.targets import Crew
-from mqverify.spec.workload_words import WORKLOAD, read_workload
+from mqverify.spec.workload_words import WORKLOAD, Made, read_workload
 
 __all__ = ["REQUIRED", "TOP", "TOP_SHAPES", "document_schema", "read_document"]
 
@@ -22,7 +22,21 @@ _NAME: Final = Line("the spec's name", 200)
 _ABOUT: Final = Text()
 _DECISION: Final = Line("a citation")
 _TAGS: Final = List(Line("a tag", 100), single=True, what="a list of tags")
-_RUNS: Final = Whole(1, 1_000_000, "a number of runs")
+_COUNT_OF_RUNS: Final = Whole(1, 1_000_000, "a number of runs")
+_RUNS: Final = Made(
+    OneOf(
+        scalar=_COUNT_OF_RUNS,
+        mapping=Record(
+            {
+                "simulated": Word(_COUNT_OF_RUNS, "how many simulated runs. Default: 25"),
+                "real": Word(_COUNT_OF_RUNS, "how many runs on a real broker. Default: 1"),
+            },
+            "'runs'",
+        ),
+        what="a number of runs, or {simulated: 100, real: 3}",
+    ),
+    lambda value: Runs(simulated=value, real=value) if isinstance(value, int) else Runs.model_validate(value),
+)
 
 TOP: Final = {
     "spec": "the spec's name: one line that says what it promises",
@@ -31,7 +45,7 @@ TOP: Final = {
     "finding": "what came of the claim, in a sentence: beside it",
     "decision": "the decision record it belongs to: cited in reports, never opened",
     "tags": "tags to select specs by",
-    "runs": "how many runs. Default: 25 simulated, one on a real broker",
+    "runs": "how many runs: 10, or {simulated: 100, real: 3}. Default: 25 simulated, one on a real broker",
     "workload": "who sends what, and who handles it how",
     "backends": "what it runs on: a label and its settings",
     "faults": "what goes wrong, and when",
@@ -106,7 +120,7 @@ def _spec(
         finding=plain.get("finding", ""),
         decision=plain.get("decision"),
         tags=plain.get("tags", ()),
-        runs=plain.get("runs"),
+        runs=plain.get("runs", Runs()),
         workload=workload,
         backends=sections,
         faults=faults,

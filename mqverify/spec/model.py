@@ -15,6 +15,7 @@ __all__ = [
     "Group",
     "Handler",
     "Keys",
+    "Runs",
     "Settle",
     "Spec",
     "When",
@@ -153,6 +154,13 @@ class BackendSection(_Model):
     line: int = 0
 
 
+class Runs(_Model):
+    """How many runs in each world; None: the default."""
+
+    simulated: int | None = Field(default=None, ge=1)
+    real: int | None = Field(default=None, ge=1)
+
+
 class Spec(_Model):
     name: str
     file: str
@@ -164,7 +172,7 @@ class Spec(_Model):
     finding: str = ""
     decision: str | None = None
     tags: tuple[str, ...] = ()
-    runs: int | None = Field(default=None, ge=1)
+    runs: Runs = Runs()
     workload: Workload
     backends: dict[str, BackendSection]
     faults: tuple[Fault, ...] = ()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mqverify.spec.load import load_text
-from mqverify.spec.model import Fault, Group, Handler, Keys, Settle, Spec, When, Workload
+from mqverify.spec.model import Fault, Group, Handler, Keys, Runs, Settle, Spec, When, Workload
 from mqverify.units import DAY, HOUR, MILLISECOND, SECOND
 from tests.spec.registries import REGISTRY, changed
 
@@ -83,7 +83,7 @@ def test_defaults() -> None:
     )
     assert spec.workload == Workload(messages=1)
     assert list(spec.workload.groups) == ["group"]
-    assert (spec.about, spec.decision, spec.tags, spec.runs, spec.faults) == ("", None, (), None, ())
+    assert (spec.about, spec.decision, spec.tags, spec.runs, spec.faults) == ("", None, (), Runs(), ())
     assert spec.backends["kafka"].settings.partitions == 1
 
 
@@ -219,6 +219,18 @@ def test_this_version_supports_the_rest() -> None:
         spec = read(change)
         assert spec.unsupported == ()
         assert spec.backends["kafka"].unsupported == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("10", Runs(simulated=10, real=10)),
+        ("{simulated: 100}", Runs(simulated=100)),
+        ("{simulated: 100, real: 3}", Runs(simulated=100, real=3)),
+    ],
+)
+def test_runs_of_both_worlds_or_of_each(text: str, runs: Runs) -> None:
+    assert read((SETTLE, SETTLE + f"\nruns: {text}")).runs == runs
 
 
 def test_what_one_system_lacks_leaves_the_others_alone() -> None:
