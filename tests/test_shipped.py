@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from mqverify import engine
+from mqverify.report.contents import page
 from mqverify.spec.load import load, load_text
 from mqverify.spec.schema import json_schema
 
@@ -50,3 +51,12 @@ def test_examples_of_whole_specs_in_documents_are_right(path: Path) -> None:
 def test_links_in_documents_lead_somewhere(path: Path) -> None:
     for target in LINK.findall(path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_page_of_claims_and_findings_is_current() -> None:
+    """As `make contents` writes it: the sections in the order of the page, and every folder of specs in it."""
+    shown = (ROOT / "specs/README.md").read_text()
+    folders = [ROOT / "specs" / name for name in re.findall(r"\]\(#([a-z-]+)\)", shown)]
+    assert sorted(folders) == sorted({path.parent for path in SPECS})
+    sections = [(str(folder), load([folder], engine.registry()).specs) for folder in folders]
+    assert shown == page(sections, str(ROOT / "specs")), "run `make contents`"

@@ -6,6 +6,7 @@ Expected verdicts are what the page shows. As long as `mqverify check` ends with
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from mqverify.report.text import count, plain
 from mqverify.spec.model import Expectation, Spec
@@ -29,15 +30,41 @@ def page(sections: Sequence[tuple[str, Sequence[Spec]]], relative_to: str) -> st
     for path, specs in sections:
         lines += [f"- [{_title(path)}](#{_anchor(path)}): {count(len(specs), 'spec')}"]
     for path, specs in sections:
-        lines += ["", f"## {_title(path)}"]
+        lines += ["", f"## {_title(path)}", "", *_overview(specs, relative_to)]
         for spec in specs:
             lines += ["", *_entry(spec, relative_to)]
     return "\n".join([*lines, ""])
 
 
+def _overview(specs: Sequence[Spec], relative_to: str) -> list[str]:
+    """A row a claim, a column a system."""
+    systems = sorted({section.system for spec in specs for section in spec.backends.values()})
+    lines = [f"| claim | {' | '.join(map(_safe, systems))} | finding |", f"|---|{'---|' * len(systems)}---|"]
+    for spec in specs:
+        claim = f"[{_safe(spec.claim or spec.name)}](<{_link(spec, relative_to)}>)"
+        verdicts = [_verdicts(spec, system) for system in systems]
+        lines.append(f"| {claim} | {' | '.join(verdicts)} | {_safe(spec.finding)} |")
+    return lines
+
+
+def _verdicts(spec: Spec, system: str) -> str:
+    """What is expected on the backends of one system: what is violated, and on which of them."""
+    parts = []
+    for label, section in spec.backends.items():
+        if section.system != system:
+            continue
+        expected = spec.expectations(label).items()
+        violated = [f"`{name}`" for name, one in expected if one.verdict == "violated"]
+        if spec.unsupported or section.unsupported:
+            verdict = "unsupported"
+        else:
+            verdict = f"violated: {', '.join(violated)}" if violated else "all held"
+        parts.append(verdict if label == system else f"{_safe(label)}: {verdict}")
+    return "; ".join(parts)
+
+
 def _entry(spec: Spec, relative_to: str) -> list[str]:
-    link = Path(os.path.relpath(spec.file, relative_to)).as_posix()
-    lines = [f"### [{_safe(spec.name)}](<{link}>)", ""]
+    lines = [f"### [{_safe(spec.name)}](<{_link(spec, relative_to)}>)", ""]
     if spec.claim:
         lines += [f"> {_safe(spec.claim)}", ""]
     if spec.about:
@@ -48,6 +75,10 @@ def _entry(spec: Spec, relative_to: str) -> list[str]:
     if spec.decision:
         lines += ["", f"Decision: {_safe(spec.decision)}"]
     return lines
+
+
+def _link(spec: Spec, relative_to: str) -> str:
+    return quote(Path(os.path.relpath(spec.file, relative_to)).as_posix())
 
 
 def _table(spec: Spec) -> list[str]:

@@ -24,6 +24,11 @@ def shown(name: str = "a name", claim: str = "Kafka keeps order") -> str:
 def test_a_row_for_each_guarantee_and_a_column_for_each_backend() -> None:
     lines = shown().splitlines()
     assert "- [A group](#a-group): 1 spec" in lines
+    assert "| claim | kafka | finding |" in lines
+    assert (
+        "| [Kafka keeps order](<a-group/one.yaml>) | violated: `exactly_once`; other: all held | "
+        "true of one partition only |"
+    ) in lines
     assert "### [a name](<a-group/one.yaml>)" in lines
     assert "> Kafka keeps order" in lines
     at = lines.index("| guarantee | kafka | other (kafka) |")
