@@ -26,6 +26,16 @@ expect: {at_least_once: held, exactly_once: held, settle_safety: held, no_head_o
 """
 
 
+AGAIN = """
+spec: a producer dies, and sends again what it is not sure of
+workload:
+  {messages: 300, keys: 10, producers: 2, rate: 200/s, on_unknown: retry, groups: {one: {consumers: 1}, two: {consumers: 1}}}
+backends: {kafka: {partitions: 2, auto_offset_reset: earliest}}
+faults: [{crash: producer, when: {acked: 50%}, restart_after: 1s}]
+expect: {at_least_once: held, durable: held}
+"""
+
+
 def check(backend: str, folder: Path, spec: Path = SPEC) -> dict[str, Any]:
     command = [sys.executable, "-m", "mqverify", "check", str(spec), "-b", backend, "--output-format", "json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -59,3 +69,12 @@ def test_parked_messages_are_found_in_the_dead_letter_topic_of_both_worlds(tmp_p
     simulated, real = check("kafka", tmp_path, spec), check("kafka=local", tmp_path, spec)
     assert verdicts(simulated) == verdicts(real)
     assert {verdict for verdict, _ in verdicts(real).values()} == {"held"}
+
+
+def test_a_producer_that_is_killed_sends_again_what_it_is_not_sure_of(tmp_path: Path) -> None:
+    spec = tmp_path / "again.yaml"
+    spec.write_text(AGAIN)
+    real = check("kafka=local", tmp_path, spec)
+    assert {verdict for verdict, _ in verdicts(real).values()} == {"held"}
+    [run] = real["runs"]
+    assert run["deliveries"] >= 2 * run["messages"], "two groups"
