@@ -28,8 +28,7 @@ expect: {at_least_once: held, exactly_once: held, settle_safety: held, no_head_o
 
 AGAIN = """
 spec: a producer dies, and sends again what it is not sure of
-workload:
-  {messages: 300, keys: 10, producers: 2, rate: 200/s, on_unknown: retry, groups: {one: {consumers: 1}, two: {consumers: 1}}}
+workload: {messages: 300, keys: 10, producers: 2, rate: 200/s, on_unknown: retry, groups: [one, two]}
 backends: {kafka: {partitions: 2, auto_offset_reset: earliest}}
 faults: [{crash: producer, when: {acked: 50%}, restart_after: 1s}]
 expect: {at_least_once: held, durable: held}
