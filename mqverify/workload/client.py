@@ -12,6 +12,7 @@ __all__ = [
     "ConsumerClient",
     "Context",
     "Feed",
+    "FeedEnded",
     "Metric",
     "Point",
     "ProducerClient",
@@ -110,14 +111,22 @@ class ConsumerClient(Protocol):
         """Leave. `clean` is False when an exception leaves a `with` block."""
 
 
+class FeedEnded(Exception):
+    """The iterator behind a feed has ended without an error: nothing will ever come again."""
+
+
 class Feed(Protocol):
     """What an iterator of the client library yields, fetched beside the loop, in a thread of the worker's own."""
 
     def take(self, timeout: int, most: int) -> Sequence[Any]:
         """What has come, at most `most`; waits up to `timeout` nanoseconds for the first.
 
-        Raises the iterator's exception once everything before it was taken.
+        Once everything was taken it raises what ended the iterator: its exception, or `FeedEnded`. So an empty answer
+        always means that more may come.
         """
+
+    def close(self) -> None:
+        """Take no more. The thread ends with the iterator's next item, or at once if it waits for room."""
 
 
 class Context(Protocol):

@@ -49,6 +49,11 @@ class Binding:
         uri += f"{'&' if '?' in uri else '?'}ConnectionName={quote(name, safe='')}"
         return self.library.EventStoreDBClient(uri=uri)
 
+    @property
+    def observed(self) -> bool:
+        """Whether somebody tells which acks the server applied: who looks at the look-alike; esdbclient has nobody."""
+        return getattr(self.library, "observer", None) is not None
+
     # --- streams ---------------------------------------------------------------------------------------------------
 
     @cached_property

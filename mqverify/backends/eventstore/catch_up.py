@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from mqverify.backends.eventstore.binding import ALL, Binding
 from mqverify.backends.eventstore.revisions import last_position
+from mqverify.backends.eventstore.subscription import IN_BATCHES, Subscription
 from mqverify.units import MICROSECOND
-from mqverify.workload.client import Context, Feed, Received, Rejection
+from mqverify.workload.client import Context, Received, Rejection
 from mqverify.workload.groups import ConsumerGroup
 
 __all__ = ["CatchUpConsumerClient"]
@@ -16,7 +17,6 @@ STORING: Final = 200 * MICROSECOND
 
 _BATCH: Final = 100
 """Events that the application takes at once where it works in batches."""
-_IN_BATCHES: Final = frozenset({"before_batch", "after_batch"})
 
 
 class CatchUpConsumerClient:
@@ -39,21 +39,21 @@ class CatchUpConsumerClient:
         self._group = group
         self._shard = shard
         self._checkpoint = group.name if shard is None else f"{group.name}/shard-{shard}"
-        self._most = _BATCH if group.settle.policy in _IN_BATCHES else 1
+        self._most = _BATCH if group.settle.policy in IN_BATCHES else 1
         self._next: int | None = None
         """The position behind the last event that it took."""
-        self._feed: Feed | None = None
-        self._subscription: Any = None
         self._client = binding.client(name)
+        self._start_from = "kept"
+        self._subscription = Subscription(binding, context, self._most, self._subscribe, self._opened, self._lost)
 
     def start(self) -> None:
-        token = self._recorder.assigned(self._binding.source_place)
-        self._open(token, *self._start())
+        self._next, self._start_from = self._start()
+        self._subscription.open()
 
     def poll(self, timeout: int) -> Sequence[Received]:
         until = self._context.now() + timeout
         while True:
-            events = self._take(max(0, until - self._context.now()))
+            events = self._subscription.take(max(0, until - self._context.now()), self._most)
             received = [one for event in events if (one := self._receive(event)) is not None]
             if received or not events:
                 return received
@@ -71,29 +71,21 @@ class CatchUpConsumerClient:
         return False
 
     def progress(self) -> Mapping[int, int] | None:
-        return None if self._next is None else {self._binding.source_place: self._next}
+        if self._next is None or not self._subscription.is_open:
+            return None
+        return {self._binding.source_place: self._next}
 
     def close(self, clean: bool) -> None:
-        if self._subscription is not None:
-            self._subscription.stop()
+        self._subscription.close()
         self._client.close()
 
-    def _open(self, token: int, position: int, start_from: str) -> None:
-        """Subscribe from a position on; `token` names the assignment."""
-        self._recorder.start_known(token, position, start_from)
-        self._subscription = self._subscribe(position - 1 if position else None)
-        self._next = position
-        self._feed = self._context.feed(self._subscription, self._most)
+    def _opened(self) -> None:
+        token = self._recorder.assigned(self._binding.source_place)
+        self._recorder.start_known(token, self._next, self._start_from)
+        self._start_from = "kept"
 
-    def _take(self, timeout: int) -> Sequence[Any]:
-        assert self._feed is not None
-        assert self._next is not None
-        try:
-            return self._feed.take(timeout, self._most)
-        except self._binding.library.exceptions.GrpcError:
-            self._recorder.lost(self._binding.source_place)
-            self._open(self._recorder.assigned(self._binding.source_place), self._next, "kept")
-            return ()
+    def _lost(self) -> None:
+        self._recorder.lost(self._binding.source_place)
 
     def _start(self) -> tuple[int, str]:
         """The first position that it wants, and why."""
@@ -104,9 +96,10 @@ class CatchUpConsumerClient:
             return last_position(self._client, self._binding, self._binding.source) + 1, "end"
         return 0, "beginning"
 
-    def _subscribe(self, after: int | None) -> Any:
+    def _subscribe(self) -> Any:
         """Subscriptions begin behind a position; None is the beginning."""
         binding = self._binding
+        after = self._next - 1 if self._next else None
         if binding.source == ALL:
             return self._client.subscribe_to_all(
                 commit_position=after, resolve_links=binding.resolve_links, **binding.own_streams

@@ -5,20 +5,18 @@ from typing import Any
 from uuid import UUID
 
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
-from mqverify.workload.client import Context, Feed, Received, Rejection
+from mqverify.backends.eventstore.subscription import IN_BATCHES, Subscription
+from mqverify.workload.client import Context, Received, Rejection
 from mqverify.workload.groups import ConsumerGroup
 
 __all__ = ["PersistentConsumerClient"]
-
-_IN_BATCHES = frozenset({"before_batch", "after_batch"})
 
 
 class PersistentConsumerClient:
     """Iterates over a subscription that the admin has created; acks and nacks each event.
 
     Nobody answers an ack, so a settlement's outcome stays unknown, unless a world that sees the server tells that it
-    was applied (`applied`). If the subscription breaks it is opened again: the library does not do that by itself
-    (docs/facts/eventstore.md §F5).
+    was applied (`applied`). If the subscription breaks it is opened again.
     """
 
     redelivers = True
@@ -30,18 +28,68 @@ class PersistentConsumerClient:
         self._recorder = context.recorder
         self._decode = binding.plan.payloads.decode
         self._group = binding.group_id(group.name)
-        self._most = settings.event_buffer_size if group.settle.policy in _IN_BATCHES else 1
-        self._asked: dict[UUID, int] = {}
-        """Of each event the settlement asked for last, by the id that it is acknowledged by."""
+        self._most = settings.event_buffer_size if group.settle.policy in IN_BATCHES else 1
+        self._asked: dict[UUID, list[tuple[str, int]]] = {}
+        """What was asked for each event and is not known to be applied, by the id that it is acknowledged by, in the
+        order of asking: actions and settlements. Empty where nobody tells what was applied.
+        """
         self._flushed_at = 0
         """By when everything that was settled has left the client."""
-        self._feed: Feed | None = None
-        self._subscription: Any = None
         self._client = binding.client(name)
+        self._subscription = Subscription(
+            binding, context, settings.event_buffer_size, self._subscribe, self._joined, self._lost
+        )
 
     def start(self) -> None:
+        self._subscription.open()
+
+    def poll(self, timeout: int) -> Sequence[Received]:
+        return [self._receive(event) for event in self._subscription.take(timeout, self._most)]
+
+    def settle(self, received: Sequence[Received], wait: bool) -> bool:
+        for one in received:
+            self._ask(one, "ack")
+            self._subscription.native.ack(one.native)
+        return True
+
+    def reject(self, received: Received, action: Rejection) -> bool:
+        self._ask(received, action)
+        self._subscription.native.nack(received.native, action)
+        return True
+
+    def progress(self) -> Mapping[int, int] | None:
+        """The broker alone knows it, and only once it has been told everything."""
+        if not self._subscription.is_open or self._context.now() < self._flushed_at:
+            return None
+        return {}
+
+    def close(self, clean: bool) -> None:
+        self._subscription.close()
+        self._client.close()
+
+    def applied(self, event_id: UUID, action: str) -> None:
+        """The server did what was asked for an event: it was outstanding still.
+
+        An event may have come again and been settled again before the server has seen the first of it. It takes what it
+        is asked in order: the first such action is meant, and what was asked before that was in vain.
+        """
+        asked = self._asked.get(event_id, [])
+        for number, (one, token) in enumerate(asked):
+            if one == action:
+                self._recorder.settled(token, "acked")
+                del asked[: number + 1]
+                break
+        if not asked:
+            self._asked.pop(event_id, None)
+
+    def _ask(self, received: Received, action: str) -> None:
+        token = self._recorder.settling(received.source, received.position, action, "one", "consumer", received.message)
+        if self._binding.observed:
+            self._asked.setdefault(received.native.ack_id, []).append((action, token))
+        self._flushed_at = self._context.now() + self._binding.settings.max_ack_delay
+
+    def _subscribe(self) -> Any:
         binding, settings = self._binding, self._binding.settings
-        token = self._recorder.assigned(binding.source_place)
         options = {
             "event_buffer_size": settings.event_buffer_size,
             "max_ack_batch_size": settings.max_ack_batch_size,
@@ -49,54 +97,15 @@ class PersistentConsumerClient:
             "stopping_grace": seconds(settings.stopping_grace),
         }
         if binding.source == ALL:
-            self._subscription = self._client.read_subscription_to_all(self._group, **options)
-        else:
-            self._subscription = self._client.read_subscription_to_stream(self._group, binding.source, **options)
-        self._recorder.start_known(token, None, "committed")  # the server goes on where it was, and keeps it to itself
-        self._feed = self._context.feed(self._subscription, settings.event_buffer_size)
+            return self._client.read_subscription_to_all(self._group, **options)
+        return self._client.read_subscription_to_stream(self._group, binding.source, **options)
 
-    def poll(self, timeout: int) -> Sequence[Received]:
-        assert self._feed is not None
-        try:
-            return [self._receive(event) for event in self._feed.take(timeout, self._most)]
-        except self._binding.library.exceptions.GrpcError:
-            self._recorder.lost(self._binding.source_place)
-            self.start()
-            return ()
+    def _joined(self) -> None:
+        """The server goes on where the group was, and keeps it to itself."""
+        self._recorder.start_known(self._recorder.assigned(self._binding.source_place), None, "committed")
 
-    def settle(self, received: Sequence[Received], wait: bool) -> bool:
-        for one in received:
-            self._ask(one, "ack")
-            self._subscription.ack(one.native)
-        return True
-
-    def reject(self, received: Received, action: Rejection) -> bool:
-        self._ask(received, action)
-        self._subscription.nack(received.native, action)
-        return True
-
-    def progress(self) -> Mapping[int, int] | None:
-        """The broker alone knows it, and only once it has been told everything."""
-        if self._subscription is None or self._context.now() < self._flushed_at:
-            return None
-        return {}
-
-    def close(self, clean: bool) -> None:
-        if self._subscription is not None:
-            self._subscription.stop()
-        self._client.close()
-
-    def applied(self, event_id: UUID, _action: str) -> None:
-        """The server did what was asked for an event: it was outstanding still."""
-        token = self._asked.pop(event_id, None)
-        if token is not None:
-            self._recorder.settled(token, "acked")
-
-    def _ask(self, received: Received, action: str) -> None:
-        self._asked[received.native.ack_id] = self._recorder.settling(
-            received.source, received.position, action, "one", "consumer", received.message
-        )
-        self._flushed_at = self._context.now() + self._binding.settings.max_ack_delay
+    def _lost(self) -> None:
+        self._recorder.lost(self._binding.source_place)
 
     def _receive(self, event: Any) -> Received:
         binding = self._binding
