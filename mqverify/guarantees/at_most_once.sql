@@ -17,7 +17,7 @@ GROUP BY run;
 SELECT
   r.run, r.consumer_group, m.key, [r.message] AS messages, m.partition AS place, r.second_at AS noticed_at,
   the_group(r.consumer_group) || ' handled ' || the_message(r.message, m.key, m.sequence) || ' ' || r.times
-  || ' times: ' || r.first_by || ' at ' || moment(r.first_at) || ', then ' || r.second_by || ' at ' || moment(r.second_at)
+  || ' times, first by ' || r.first_by || ' at ' || moment(r.first_at) || ', then by ' || r.second_by || ' at ' || moment(r.second_at)
   AS sentence
 FROM repeats AS r LEFT JOIN messages AS m USING (run, message)
 ORDER BY r.run, r.second_at, r.message, r.consumer_group;

@@ -4,7 +4,7 @@
 --   Attempts in place are one delivery. Put to the test are messages that were delivered to a group more than once.
 -- untested: no message was delivered a second time; crash a consumer, or let a handler fail
 -- needs: nothing
--- parameters: at_most: count required
+-- parameters: at_most: count >= 1 required
 -- cannot: retries without end; a consumer that dies of a message each time (a disconnect counts no retry).
 -- mends: a limit of retries (`max_retry_count`), then parking; `on_failure: park` or `skip` after some attempts.
 

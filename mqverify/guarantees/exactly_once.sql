@@ -30,7 +30,7 @@ FROM (
     r.run, r.consumer_group, m.key, r.message, m.partition, r.second_at,
     the_group(r.consumer_group) || ' handled ' || the_message(r.message, m.key, m.sequence)
     || CASE WHEN m.outcome = 'unknown' THEN ', whose send timed out, ' ELSE ' ' END || r.times
-    || ' times: ' || r.first_by || ' at ' || moment(r.first_at) || ', then ' || r.second_by || ' at ' || moment(r.second_at)
+    || ' times, first by ' || r.first_by || ' at ' || moment(r.first_at) || ', then by ' || r.second_by || ' at ' || moment(r.second_at)
   FROM repeats AS r JOIN messages AS m USING (run, message)
   WHERE m.outcome = 'unknown'
     OR (r.run, r.consumer_group, r.message) IN (SELECT (run, consumer_group, message) FROM owed WHERE times > 1)

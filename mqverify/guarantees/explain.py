@@ -40,7 +40,8 @@ def _unsupported(one: Unsupported) -> str:
 
 
 def _parameter(parameter: Parameter) -> str:
+    kind = f"{parameter.kind} >= {parameter.least}" if parameter.least else parameter.kind
     if parameter.required:
-        return f"{parameter.name}: {parameter.kind}, required"
+        return f"{parameter.name}: {kind}, required"
     default = "" if parameter.default is None else f" = {parameter.default}"
-    return f"{parameter.name}: {parameter.kind}{default}"
+    return f"{parameter.name}: {kind}{default}"

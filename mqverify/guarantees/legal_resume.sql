@@ -5,7 +5,7 @@
 --   of unknown outcome may stand for ever); the reset policy's position, if nothing acknowledged had been settled when it
 --   asked, or a reading shows all that may stand out of range, or the settled position had expired; the sink's own
 --   position; where the consumer itself was, if it kept the {place} across a rebalance. A group's first start in a {place} has nothing to resume.
--- untested: no partition was assigned a second time; crash or pause a consumer, or add a rebalance
+-- untested: no source was assigned a second time; crash or pause a consumer, or add a rebalance
 -- needs: positions, shared clock
 -- parameters: none
 -- unsupported: competing: it settles one by one and the server keeps what is left, so no consumer resumes anywhere

@@ -49,7 +49,8 @@ _TITLE = re.compile(r"-- (?P<code>[A-Z]{2,8}\d{3,4}) (?P<name>[a-z][a-z0-9_]*)$"
 _FIELD = re.compile(r"-- (?P<field>[a-z]+):(?: (?P<text>.*))?$")
 _UNSUPPORTED = re.compile(r"(?P<without>without )?(?P<what>[a-z_]+): (?P<reason>\S.*)$")
 _PARAMETER = re.compile(
-    r"(?P<name>[a-z][a-z0-9_]*): (?P<kind>[a-z]+)(?: (?:(?P<required>required)|= (?P<default>.+)))?$"
+    r"(?P<name>[a-z][a-z0-9_]*): (?P<kind>[a-z]+)(?: >= (?P<least>[0-9]+))?"
+    r"(?: (?:(?P<required>required)|= (?P<default>.+)))?$"
 )
 
 
@@ -61,6 +62,8 @@ class Parameter:
     kind: ParameterKind
     default: str | None = None
     required: bool = False
+    least: int = 0
+    """The least that a count may be: below it the guarantee could not be put to the test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,7 @@ def _unsupported(text: str, source_file: str) -> tuple[Unsupported, ...]:
 
 
 def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
-    """Read `within: duration required; at_least: count = consumers`; `none` is no parameter.
+    """Read `within: duration required; at_most: count >= 1 required; at_least: count = consumers`; `none` is none.
 
     `at least one of partitions: count; bytes: count`: an expectation has to give one of them, whichever.
     """
@@ -222,12 +225,17 @@ def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
     parameters = []
     for part in text.removeprefix(_AT_LEAST_ONE).split(";"):
         match = _PARAMETER.match(part.strip())
-        if match is None or match["kind"] not in get_args(ParameterKind):
+        bounded = match is not None and match["least"] is not None
+        if match is None or match["kind"] not in get_args(ParameterKind) or (bounded and match["kind"] != "count"):
             kinds = ", ".join(get_args(ParameterKind))
-            forms = f"`name: KIND`, `name: KIND required` or `name: KIND = default`, with KIND one of {kinds}"
+            forms = (
+                "`name: KIND`, `name: KIND required` or `name: KIND = default`, behind `count` also `>= LEAST`, "
+                f"with KIND one of {kinds}"
+            )
             raise UsageError(f"{source_file}: parameters: `{part.strip()}` is not {forms}")
         kind: ParameterKind = match["kind"]  # type: ignore[assignment]
-        parameters.append(Parameter(match["name"], kind, match["default"], match["required"] is not None))
+        required, least = match["required"] is not None, int(match["least"] or 0)
+        parameters.append(Parameter(match["name"], kind, match["default"], required, least))
     return tuple(parameters)
 
 

@@ -53,6 +53,12 @@ CREATE OR REPLACE TEMP MACRO given(guarantee_name, parameter_name) AS TABLE
   FROM runs AS r JOIN parameters AS p USING (scenario)
   WHERE p.guarantee = guarantee_name AND p.name = parameter_name;
 
+-- Runs whose times may be compared across workers: virtual time, or one monotonic clock of one machine.
+CREATE OR REPLACE TEMP TABLE comparable_clocks AS
+SELECT run FROM runs WHERE world = 'simulated'
+UNION
+SELECT run FROM settings WHERE name = 'clock' AND value = 'shared';
+
 -- ---------------------------------------------------------------------------------------------- what was sent
 
 -- One row a message, its tries folded: `acked` if any try was, `failed` if all failed for certain, else `unknown`.

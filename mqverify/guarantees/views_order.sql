@@ -1,11 +1,5 @@
 -- Shared pieces of the guarantees that compare orders (MQ111, MQ113, MQ115). How pieces are made: views.sql.
 
--- Runs whose times may be compared across workers: virtual time, or one monotonic clock of one machine.
-CREATE OR REPLACE TEMP TABLE comparable_clocks AS
-SELECT run FROM runs WHERE world = 'simulated'
-UNION
-SELECT run FROM settings WHERE name = 'clock' AND value = 'shared';
-
 -- For each message that a group handled, and of whose key it handled another one that was surely sent before: when
 -- the last of those was first handled (`latest_before`), beside its own first handling (`handled_at`). A message
 -- is asked at its first try; among those of its producer it counts as sent before from its acked try on, among all

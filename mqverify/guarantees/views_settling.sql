@@ -86,7 +86,9 @@ SELECT
     WHEN n.settler IS NOT NULL THEN n.settler || ' acknowledged it at ' || moment(n.invoked_at) || CASE
       WHEN t.deliveries > 0 THEN ', though no handler had ended well' ELSE ', though it had not been delivered' END
     WHEN s.earliest IS NOT NULL AND (x.run IS NULL OR s.earliest <= x.last_found_at)
-      THEN s.settler || ' settled past it (' || unit_of(passed_in.name) || ' ' || s.reached || ') at ' || moment(s.earliest)
+      THEN s.settler || CASE s.action
+        WHEN 'checkpoint' THEN ' kept a checkpoint that covers it (' || lies_at(passed_in.name, told_position(s.action, s.reached))
+        ELSE ' settled past it (' || unit_of(passed_in.name) || ' ' || s.reached END || ') at ' || moment(s.earliest)
         || CASE WHEN t.failures > 0 THEN ' after its handler had failed' ELSE '' END
     WHEN x.run IS NOT NULL
       THEN 'it expired before it was read ('
@@ -103,7 +105,8 @@ LEFT JOIN tried AS t USING (run, consumer_group, message)
 LEFT JOIN (
   SELECT
     p.run, p.consumer_group, p.message, min(p.earliest) AS earliest, arg_min(p.source, p.earliest) AS source,
-    arg_min(settler(t.settled_by, t.consumer, t.incarnation), p.earliest) AS settler, arg_min(t.source_position, p.earliest) AS reached
+    arg_min(settler(t.settled_by, t.consumer, t.incarnation), p.earliest) AS settler, arg_min(t.action, p.earliest) AS action,
+    arg_min(t.source_position, p.earliest) AS reached
   FROM passed AS p
   JOIN settlements AS t
     ON t.run = p.run AND t.consumer_group = p.consumer_group AND t.source = p.source AND t.invoked_at = p.earliest

@@ -173,6 +173,27 @@ def test_an_ack_before_handling_is_violated_and_named_as_the_cause() -> None:
     assert ("consumer-1", "acknowledges it, counted at 0.015 s", "$ce-orders") in told
 
 
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize(("result", "failed"), [(None, ""), ("failed", " after its handler had failed")])
+def test_a_checkpoint_past_a_lost_message_is_told_as_it_was_kept(
+    guarantee: str, result: str | None, failed: str
+) -> None:
+    history = EventStoreHistory()
+    history.group(delivery="own")
+    for message in range(3):
+        history.append(message, "ab"[message % 2])
+    history.subscribe(start=0, start_from="beginning")
+    history.handled(0)
+    history.take(1, result=result)
+    history.handled(2)
+    history.checkpoint(2, "consumer-1", settled_by="consumer")
+    history.look()
+    kept = history.rows.tables["settlements"][-1][10] / 1e9
+    assert history.verdict(guarantee).reason.endswith(
+        f": consumer-1 kept a checkpoint that covers it (revision 2 of $ce-orders) at {kept:.3f} s{failed}"
+    )
+
+
 @pytest.mark.parametrize(("settled", "expected"), [("handled", "held"), ("retry", "violated"), ("parked", "held")])
 def test_a_server_checkpoint_covers_only_what_is_done(settled: str, expected: str) -> None:
     history = persistent()

@@ -33,12 +33,23 @@ def test_a_redelivery_to_another_consumer_is_violated(guarantee: str) -> None:
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 2)
     assert verdict.witness is not None
     assert verdict.witness.sentence == (
-        "the group handled message 1 (key a, sequence 1) 2 times: consumer-1 at 0.012 s, then consumer-2 at 0.034 s"
+        "the group handled message 1 (key a, sequence 1) 2 times, first by consumer-1 at 0.012 s, then by "
+        "consumer-2 at 0.034 s"
     )
     told = [(event.at_ns // 1_000_000, event.actor, event.event) for event in verdict.witness.events]
     assert (20, "consumer-1", "dies") in told
     assert told == sorted(told, key=lambda one: one[0])
     assert [event for _, _, event in told].count("handled it") == 2
+
+
+@pytest.mark.parametrize("guarantee", ["at_most_once", "exactly_once"])
+def test_of_more_than_two_handlings_the_first_two_are_told_as_that(guarantee: str) -> None:
+    history = crashed_between_handling_and_settling()
+    history.handle(1, "consumer-3")
+    assert history.verdict(guarantee).reason == (
+        "the group handled message 1 (key a, sequence 1) 3 times, first by consumer-1 at 0.012 s, then by "
+        "consumer-2 at 0.034 s"
+    )
 
 
 def test_crash_between_handling_and_settling_loses_nothing() -> None:

@@ -50,6 +50,7 @@ def test_a_file_is_read_whole() -> None:
     ("-- mends: nothing.", "some text", r"my.sql:9: neither"),
     ("within: duration required", "within duration", r"`within duration` is not"),
     ("duration required", "hours required", r"KIND one of duration, count"),
+    ("duration required", "duration >= 1 required", r"behind `count` also `>= LEAST`"),
     ("-- obligations\n", "", r"no line `-- obligations`"),
     ("SELECT 1;", "", r"my.sql:14|no query|SELECT"),
     ("-- cannot: never.", "-- unsupported: sharing: no\n-- cannot: never.", r"`sharing: no` is not `DELIVERY: reason`"),
@@ -129,6 +130,16 @@ def test_each_says_in_a_short_sentence_why_nothing_put_it_to_the_test(name: str)
     assert 0 < len(untested) <= 160
     assert untested.startswith("no")
     assert "{" not in untested, "nobody puts a system's words there"
+
+
+def test_a_count_may_have_a_least_value_below_which_nothing_is_tested() -> None:
+    guarantee = parse_guarantee(GOOD.replace("count = consumers", "count >= 2 = consumers"), "my.sql")
+    assert [(one.name, one.least, one.default) for one in guarantee.parameters] == [
+        ("within", 0, None), ("at_least", 2, "consumers"), ("state", 0, None),
+    ]  # fmt: skip
+    assert "at_least: count >= 2 = consumers" in explain_guarantee(guarantee)
+    assert [(one.name, one.least) for one in catalogue()["bounded_redelivery"].parameters] == [("at_most", 1)]
+    assert "at_most: count >= 1, required" in explain_guarantee(catalogue()["bounded_redelivery"])
 
 
 def test_a_guarantee_may_want_at_least_one_of_its_parameters() -> None:

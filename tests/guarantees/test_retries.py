@@ -1,11 +1,11 @@
-"""MQ133, MQ135, MQ141 and MQ142: what is tried again, and what waits meanwhile."""
+"""MQ133, MQ141 and MQ142: what is tried again."""
 
 from typing import Any
 
 import pytest
 
 from tests.guarantees.eventstore import EventStoreHistory
-from tests.guarantees.histories import MS, History
+from tests.guarantees.histories import History
 
 # --- MQ133 bounded_redelivery
 
@@ -51,129 +51,6 @@ def test_attempts_in_place_are_one_delivery_and_groups_count_apart() -> None:
     assert history.verdict("bounded_redelivery").verdict == "inconclusive"
     history.handle(0)
     assert history.verdict("bounded_redelivery").violations == 1
-
-
-# --- MQ135 no_head_of_line_blocking
-
-
-def blocked(*, within: int = 20, until: int = 80, ending: str = "handled") -> History:
-    """Message 0 fails at 31 ms and ends at `until`; message 1, of another key, waits behind it."""
-    history = History()
-    history.parameter("no_head_of_line_blocking", "within", within * MS)
-    history.group(drained=ending != "never")
-    history.send(0, "a", at=1)
-    history.send(1, "b", at=3)
-    history.deliver(0, at=29, started=30, ended=31, result="failed", delivery=0)
-    match ending:
-        case "handled":
-            history.deliver(0, at=29, started=until - 1, ended=until, result="handled", delivery=0, attempt=2)
-        case "skipped":
-            history.commit(below=1, at=until)
-        case "parked":
-            history.settle_one(0, "park", at=until)
-        case "never":
-            history.now = until
-            return history
-    history.handle(1)
-    return history
-
-
-@pytest.mark.parametrize(("ending", "words"), [
-    ("handled", "failed at 0.031 s and was handled at 0.080 s"),
-    ("skipped", "failed at 0.031 s and was settled past at 0.080 s"),
-    ("parked", "failed at 0.031 s and was parked at 0.080 s"),
-    ("never", "failed at 0.031 s and was neither handled nor put aside by the end"),
-])  # fmt: skip
-def test_a_message_that_holds_up_another_key_for_too_long_is_a_violation(ending: str, words: str) -> None:
-    verdict = blocked(ending=ending).verdict("no_head_of_line_blocking")
-    assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 1)
-    assert verdict.reason.startswith("message 0 (key a, sequence 0) of orders-0 " + words)
-    until = "0.081" if ending == "never" else "0.080"
-    lasts = "0.050" if ending == "never" else "0.049"
-    assert verdict.reason.endswith(
-        f"; meanwhile the group started nothing of it that had not failed from 0.031 s to {until} s, for {lasts} s, "
-        "though 1 message of another key waited"
-    )
-    assert verdict.witness is not None
-    assert {event.message for event in verdict.witness.events} >= {0, 1}
-
-
-def test_as_long_as_allowed_is_none() -> None:
-    assert blocked(within=49).verdict("no_head_of_line_blocking").verdict == "held"
-    assert blocked(within=48).verdict("no_head_of_line_blocking").verdict == "violated"
-
-
-def test_nothing_waits_if_what_comes_next_is_of_the_same_key_or_sent_too_late() -> None:
-    history = History()
-    history.parameter("no_head_of_line_blocking", "within", 20 * MS)
-    history.send(0, "a", at=1)
-    history.send(1, "a", at=3)
-    history.deliver(0, at=29, started=30, ended=31, result="failed")
-    history.send(2, "b", at=70)
-    history.handle(0, at=80)
-    history.handles([1, 2])
-    verdict = history.verdict("no_head_of_line_blocking")
-    assert (verdict.verdict, verdict.obligations) == ("held", 1)
-
-
-def test_without_a_failure_or_without_anybody_waiting_it_is_inconclusive() -> None:
-    history = History()
-    history.parameter("no_head_of_line_blocking", "within", 20 * MS)
-    history.sends(2, keys=("a", "b"))
-    history.handles([0, 1])
-    assert history.verdict("no_head_of_line_blocking").verdict == "inconclusive"
-    history.send(2)
-    history.deliver(2, result="failed")
-    history.handle(2, at=history.now + 100)
-    assert history.verdict("no_head_of_line_blocking").verdict == "inconclusive"
-
-
-def test_another_source_is_not_held_up() -> None:
-    history = History(partitions=2)
-    history.parameter("no_head_of_line_blocking", "within", 20 * MS)
-    history.send(0, "a", partition=0, at=1)
-    history.send(1, "b", partition=1, at=3)
-    history.deliver(0, at=29, started=30, ended=31, result="failed")
-    history.handle(0, at=79)
-    history.handle(1)
-    assert history.verdict("no_head_of_line_blocking").verdict == "inconclusive"
-
-
-def test_what_was_lost_before_does_not_wait() -> None:
-    history = blocked()
-    history.rows.tables["deliveries"].pop()  # message 1 was settled past, never started, and the group drained
-    assert history.verdict("no_head_of_line_blocking").verdict == "inconclusive"
-
-
-def test_a_nacked_message_that_others_pass_holds_nobody_up() -> None:
-    """Retried by nack in a category, while those behind it are handled."""
-    for passing, expected in ((range(1, 8), "held"), ((1,), "violated")):
-        history = EventStoreHistory()
-        history.group(delivery="competing")
-        history.parameter("no_head_of_line_blocking", "within", 70 * MS)
-        for message in range(8):
-            history.append(message, "abcd"[message % 4])
-        for retry in range(4):
-            history.fails(0, retry=retry)
-            history.tells(0, "retry")
-            for message in passing:
-                if (message - 1) % 4 == retry:
-                    history.handled(message, at=history.now + 10)
-            history.now += 30
-        history.server_parks(0)
-        for message in set(range(1, 8)) - set(passing):
-            history.handled(message)
-        history.look(parked={"group": [0]})
-        verdict = history.verdict("no_head_of_line_blocking")
-        assert (verdict.verdict, verdict.obligations) == (expected, 1), verdict.reason
-    assert verdict.reason.startswith("message 0 (key a, sequence 0) of $ce-orders failed at ")
-
-
-def test_a_settlement_before_the_failure_ends_nothing() -> None:
-    """Settled before handling and tried in place: those behind it wait all the same."""
-    history = blocked()
-    history.commit(below=1, at=28)
-    assert history.verdict("no_head_of_line_blocking").verdict == "violated"
 
 
 # --- MQ141 optimistic_concurrency
@@ -226,6 +103,82 @@ def test_of_a_batch_its_first_message_counts() -> None:
         verdict = history.verdict("optimistic_concurrency")
         assert (verdict.verdict, verdict.obligations) == (expected, 1)
     assert verdict.reason.startswith("producer-1 appended 3 messages, first message 0 (key a, sequence 0) on condition")
+
+
+def sent_again_exactly(*found: tuple[int, int], **others: Any) -> EventStoreHistory:
+    """Message 0 is to lie at 1, behind message 9; its first try is in doubt, its second is acknowledged."""
+    history = EventStoreHistory()
+    history.append(9, located=False)
+    history.append(0, outcome="unknown", expected=0, lands=True)
+    history.append(1, located=False)
+    history.append(0, expected=others.pop("again", 0), located=False, lands=False)
+    if found:
+        history.read_log(list(found), partition=history.stream("a"), end=4, reader="stream", **others)
+    return history
+
+
+def test_a_repeated_append_that_is_stored_again_is_violated_wherever_its_first_copy_lies() -> None:
+    verdict = sent_again_exactly((9, 0), (0, 1), (1, 2), (0, 3)).verdict("optimistic_concurrency")
+    assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 1)
+    assert verdict.reason == (
+        "producer-1 appended message 0 (key a, sequence 1) on condition that orders-a ended at revision 0; it was "
+        "acknowledged at 0.008 s, and lies at revision 3, not only at 1"
+    )
+
+
+def test_a_repeated_append_that_is_answered_as_before_holds() -> None:
+    verdict = sent_again_exactly((9, 0), (0, 1), (1, 2)).verdict("optimistic_concurrency")
+    assert (verdict.verdict, verdict.obligations) == ("held", 1)
+
+
+def test_where_another_copy_may_lie_unseen_a_repeated_append_is_not_judged() -> None:
+    """Before the end, not to the end, or not from there on; and nobody saw it at all."""
+    for others in ({"reason": "before scavenge of fault 0"}, {"read_to": 2}, {"first": 2}):
+        history = sent_again_exactly((0, 1), **others)
+        assert history.verdict("optimistic_concurrency").verdict == "inconclusive"
+    assert sent_again_exactly((9, 0)).verdict("optimistic_concurrency").verdict == "inconclusive"
+    history = sent_again_exactly()
+    history.handled(0)
+    assert history.verdict("optimistic_concurrency").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("found", "expected"), [
+    (((9, 0), (0, 1), (1, 2), (0, 3)), "held"),
+    (((9, 0), (0, 1), (1, 2)), "inconclusive"),
+    (((9, 0), (1, 1), (0, 2)), "violated"),
+])  # fmt: skip
+def test_each_try_allows_the_place_that_it_expected(found: tuple[tuple[int, int], ...], expected: str) -> None:
+    """The second try expects revision 2: stored by both it is MQ142's; where the first one lies says nothing of it."""
+    assert sent_again_exactly(*found, again=2).verdict("optimistic_concurrency").verdict == expected
+
+
+def test_a_try_that_expected_anything_may_lie_anywhere() -> None:
+    history = EventStoreHistory()
+    history.append(9, located=False)
+    history.append(0, outcome="unknown")
+    history.append(0, expected=0, located=False, lands=False)
+    history.read_log([(9, 0), (0, 1), (0, 2)], partition=history.stream("a"), end=3)
+    assert history.verdict("optimistic_concurrency").verdict == "held"
+    history.rows.tables["sends"][1][8] = 0
+    assert history.verdict("optimistic_concurrency").verdict == "violated"
+
+
+def test_links_are_no_copies_of_an_exact_append() -> None:
+    history = sent_again_exactly()
+    history.look()
+    verdict = history.verdict("optimistic_concurrency")
+    assert (verdict.verdict, verdict.obligations) == ("held", 1)
+
+
+def test_of_a_batch_the_message_that_lies_elsewhere_is_named() -> None:
+    history = EventStoreHistory()
+    for message, actual in enumerate((5, 6, 9)):
+        history.append(message, expected=4, actual=actual)
+        history.rows.tables["sends"][-1][6] = 17
+    verdict = history.verdict("optimistic_concurrency")
+    assert verdict.reason.endswith("and message 2 lies at revision 9, not 7")
+    assert verdict.witness is not None
+    assert {event.message for event in verdict.witness.events} >= {0, 2}
 
 
 # --- MQ142 idempotent_append
