@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
-from mqverify.backends.eventstore.reader import FreshReader, caught_up
+from mqverify.backends.eventstore.reader import FreshReader, Seen, caught_up
 from mqverify.backends.eventstore.revisions import has_more, last_position
 from mqverify.history.recorder import RunRows
 from mqverify.units import SECOND
@@ -25,6 +25,7 @@ class EventStoreAdmin:
         self._binding = binding
         self._client = binding.client("mqverify")
         self._reader = FreshReader(binding, self._client)
+        self._last_seen = Seen(0, 0, 0)
         self._opened: dict[str, int] = {}
         """Of each group with a subscription: the last position that it need not know of."""
 
@@ -70,11 +71,12 @@ class EventStoreAdmin:
         return self._binding.places()
 
     def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
-        return self._reader.read(rows, stamp, reading, reason)
+        self._last_seen = self._reader.read(rows, stamp, reading, reason)
+        return self._last_seen.following
 
     def footprint(self) -> Mapping[str, int]:
         """What the last reading saw: `streams` of the run that have an event, and the `bytes` of their events."""
-        return {"partitions": 0, "streams": self._reader.streams, "bytes": self._reader.bytes}
+        return {"partitions": 0, "streams": self._last_seen.streams, "bytes": self._last_seen.bytes}
 
     def close(self) -> None:
         self._client.close()

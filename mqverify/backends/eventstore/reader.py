@@ -13,9 +13,27 @@ from mqverify.backends.eventstore.binding import ALL, Binding, reads
 from mqverify.backends.eventstore.revisions import last_position
 from mqverify.history.recorder import RunRows
 
-__all__ = ["FreshReader", "caught_up"]
+__all__ = ["FreshReader", "Seen", "caught_up"]
 
 _ASKED_AT_MOST: Final = 1000
+"""How often a projection is asked how far it is, one question behind the other.
+
+A question is a round trip, so time passes with each: in the simulated world about half a millisecond, and a projection
+lags by 10 ms at the most. A pause would make it no cheaper there, and an admin has no clock of its own. One that has
+not caught up by the last question is no error: a reading leaves it in doubt, and whoever asked what is owed asks again.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of one `FreshReader.read`."""
+
+    following: int
+    """The next free number of a reading."""
+    streams: int
+    """Streams of the run that have an event, by `$all`."""
+    bytes: int
+    """Data, metadata and types of their events, as the server counts the size of an append."""
 
 
 @dataclass(slots=True)
@@ -43,18 +61,14 @@ class _Pass:
 
 
 class FreshReader:
-    """Reads as an application would that comes anew. `streams` and `bytes` are what it saw last in `$all`."""
+    """Reads as an application would that comes anew."""
 
     def __init__(self, binding: Binding, client: Any) -> None:
         self._binding = binding
         self._client = client
-        self.streams = 0
-        """Streams that have an event."""
-        self.bytes = 0
-        """Data, metadata and types of their events, as the server counts the size of an append."""
 
-    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
-        """Two readings, by stream and of `$all`, and one more where links are subscribed to; the next free number.
+    def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> Seen:
+        """Two readings, by stream and of `$all`, and one more where links are subscribed to.
 
         Parked events are read in the first.
         """
@@ -64,16 +78,16 @@ class FreshReader:
             for group in self._binding.groups:
                 self._read_parked(of_streams, group.name)
         rows.add("readings", reading, "stream", None, None, reason, True)
-        ends = self._read_all(of_all)
+        ends, size = self._read_all(of_all)
         rows.add("readings", reading + 1, "all", self._binding.all_place, None, reason, True)
         for stream, span in spans.items():
             of_streams.bounds("main", None, self._binding.place_of[stream], span, ends.get(stream, -1) + 1)
         if self._binding.projection is None:
-            return reading + 2
+            return Seen(reading + 2, len(ends), size)
         complete = self._read_source(_Pass(rows, stamp, reading + 2))
         reader, source = reads(self._binding.settings), self._binding.source_place
         rows.add("readings", reading + 2, reader, source, None, reason, complete)
-        return reading + 3
+        return Seen(reading + 3, len(ends), size)
 
     # --- streams ---------------------------------------------------------------------------------------------------
 
@@ -102,25 +116,27 @@ class FreshReader:
         spans[stream] = _Span(events[0].stream_position, events[-1].stream_position + 1, reading.stamp())
         return True
 
-    def _read_all(self, reading: _Pass) -> dict[str, int]:
-        """Log the run's events in `$all`; the number of each stream's last one, whatever its metadata hides."""
+    def _read_all(self, reading: _Pass) -> tuple[dict[str, int], int]:
+        """Log the run's events in `$all`.
+
+        Returns the number of each stream's last one, whatever its metadata hides, and the bytes of them all.
+        """
         source, place_of = self._binding.all_place, self._binding.place_of
         last: dict[str, int] = {}
         span = _Span(0, 0, 0)
-        self.bytes = 0
+        size = 0
         for event in self._everything():
             position = event.commit_position
             if not last:
                 span.first = position
             span.read_to = position + 1
             last[event.stream_name] = event.stream_position
-            self.bytes += len(event.data) + len(event.metadata) + 2 * len(event.type)
+            size += len(event.data) + len(event.metadata) + 2 * len(event.type)
             place = place_of.get(event.stream_name, source)
             self._log(reading, "main", None, place, event.stream_position, source, position, event)
-        self.streams = len(last)
         span.read_at = reading.stamp()
         reading.bounds("main", None, source, span, last_position(self._client, self._binding, ALL) + 1)
-        return last
+        return last, size
 
     # --- links -----------------------------------------------------------------------------------------------------
 
