@@ -35,11 +35,10 @@ class StreamState(Enum):
     EXISTS = "EXISTS"
 
 
-class Checkpoint(RecordedEvent):
-    """No event: a filtered subscription to `$all` has come so far."""
+class _Word(RecordedEvent):
+    """No event, though it comes as one: something that the subscription tells."""
 
     __slots__ = ()
-    CHECKPOINT_ID = _NO_ID
 
     def __init__(self, commit_position: int, prepare_position: int) -> None:
         super().__init__("", b"", b"", "", _NO_ID, "", 0, commit_position, prepare_position)
@@ -48,23 +47,26 @@ class Checkpoint(RecordedEvent):
     def recorded_at(self) -> None:  # type: ignore[override]
         return None
 
+
+class Checkpoint(_Word):
+    """A filtered subscription to `$all` has come so far."""
+
+    __slots__ = ()
+    CHECKPOINT_ID = _NO_ID
+
     @property
     def is_checkpoint(self) -> bool:
         return True
 
 
-class CaughtUp(RecordedEvent):
-    """No event: the subscription has become live."""
+class CaughtUp(_Word):
+    """The subscription has become live."""
 
     __slots__ = ()
     CAUGHT_UP_ID = _NO_ID
 
     def __init__(self) -> None:
-        super().__init__("", b"", b"", "", _NO_ID, "", 0, 0, 0)
-
-    @property
-    def recorded_at(self) -> None:  # type: ignore[override]
-        return None
+        super().__init__(0, 0)
 
     @property
     def is_caught_up(self) -> bool:
