@@ -97,20 +97,20 @@ _KINDS: Final = (
         name="scavenge",
         about="Event Store removes what retention and deletion have marked",
         subject="nothing",
-        missing=f"Event Store {_LATER}",
+        missing=f"a scavenge {_LATER}",
     ),
     FaultKind(
         name="replay_parked",
         about="Event Store puts parked events back into the subscription",
         subject="nothing",
         takes=("group",),
-        missing=f"Event Store {_LATER}",
+        missing=f"replaying parked events {_LATER}",
     ),
     FaultKind(
         name="delete_stream",
         about="an administrator deletes a stream",
         subject="name",
-        missing=f"Event Store {_LATER}",
+        missing=f"deleting a stream {_LATER}",
     ),
     FaultKind(
         name="clock_skew",

@@ -22,7 +22,10 @@ _WIDTH = 100
 
 
 def page_of(word: str, registry: Registry) -> str:
-    """The page of a code, a guarantee, a fault, a system, a setting or a word. Raises UsageError for anything else."""
+    """The page of a code, a guarantee, a fault, a system, a setting or a word; UsageError for anything else.
+
+    A setting may be named without its system, and a word may be several things: then it has a page for each.
+    """
     if guarantee := find(word):
         return explain_guarantee(guarantee)
     for planned in PLANNED.values():
@@ -38,8 +41,10 @@ def page_of(word: str, registry: Registry) -> str:
     system, _, setting = word.partition(".")
     if system in registry.systems:
         return _system_page(registry.systems[system], setting)
-    if found := words_called(word, registry):
-        return _word_pages(found)
+    pages = [_word_pages(found)] if (found := words_called(word, registry)) else []
+    pages += [_setting_page(system, own) for system in registry.systems.values() if (own := _own_name(system, word))]
+    if pages:
+        return "\n".join(pages)
     close = did_you_mean(word, _words(registry))
     hint = f"did you mean {close}?" if close else "`mqverify list` shows what there is"
     raise UsageError(f"nothing is called {word!r}; {hint}")
@@ -121,15 +126,28 @@ def _system_page(system: System, name: str) -> str:
         rows = [(name, _default(system, name, setting), setting.about) for name, setting in settings.items()]
         more = f"`mqverify explain {system.name}.NAME` says more of each."
         return "\n".join([*_section(f"{system.title}: settings and their defaults", rows), more, ""])
-    by_native = {setting.native: own for own, setting in settings.items() if setting.native}
-    own = by_native.get(name, name)
-    if own not in settings:
-        close = did_you_mean(name, [*settings, *by_native])
+    own = _own_name(system, name)
+    if own is None:
+        close = did_you_mean(name, [*settings, *_by_native(system)])
         hint = (
             f"did you mean {system.name}.{close}?" if close else f"`mqverify explain {system.name}` lists its settings"
         )
         raise UsageError(f"{system.title} has no setting {name!r}; {hint}")
-    setting = settings[own]
+    return _setting_page(system, own)
+
+
+def _by_native(system: System) -> dict[str, str]:
+    """The settings that have a native name of another spelling, by that."""
+    return {setting.native: own for own, setting in settings_of(system.model).items() if setting.native}
+
+
+def _own_name(system: System, name: str) -> str | None:
+    """What a spec calls the setting that has this name there or in the system itself; None: there is none."""
+    return name if name in settings_of(system.model) else _by_native(system).get(name)
+
+
+def _setting_page(system: System, own: str) -> str:
+    setting = settings_of(system.model)[own]
     fields = {
         "about": setting.about,
         "default": _default(system, own, setting),
@@ -179,7 +197,8 @@ def _page(title: str, fields: dict[str, str]) -> str:
 
 
 def _words(registry: Registry) -> list[str]:
-    settings = [f"{system.name}.{name}" for system in registry.systems.values() for name in settings_of(system.model)]
+    named = [(system.name, name) for system in registry.systems.values() for name in settings_of(system.model)]
+    settings = [spelled for system, name in named for spelled in (name, f"{system}.{name}")]
     words = [name for word in spec_words(registry) for name in (word.name, ".".join(word.path))]
     faults = [name for kind in registry.fault_kinds for name in (kind, f"faults.{kind}")]
     return [*catalogue(), *PLANNED, *faults, *registry.systems, *words, *settings, *CODES]
