@@ -34,7 +34,7 @@ def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | 
             if labels:
                 matched.add(name)
             for label in labels:
-                _require_target(spec, label, target)
+                _require_target(name, spec.backends[label].system, target)
                 scenarios.append(Scenario(len(scenarios), spec, label, target))
     missing = [name for name, _ in backends if name not in matched]
     if missing:
@@ -51,13 +51,17 @@ def _labels(spec: Spec, name: str) -> list[str]:
     return [label for label, section in spec.backends.items() if section.system == name]
 
 
-def _require_target(spec: Spec, label: str, target: str | None) -> None:
-    system = spec.backends[label].system
-    if target is None or target in _REAL_SYSTEMS.get(system, ()):
+def _require_target(name: str, system: str, target: str | None) -> None:
+    """Raises `UsageError` where this version cannot reach what was typed as `NAME=TARGET`."""
+    targets = _REAL_SYSTEMS.get(system, ())
+    if target is None or target in targets:
         return
-    known = ", ".join(f"{name}={value}" for name, values in _REAL_SYSTEMS.items() for value in values)
+    real = [f"-b {one}={where}" for one, places in _REAL_SYSTEMS.items() for where in places]
+    if targets:
+        raise UsageError(f"-b {name}={target}: this version reaches no such {system}; there is {', '.join(real)}")
     raise UsageError(
-        f"-b {label}={target}: this version reaches no such {system}; it can start a broker itself: {known}"
+        f"-b {name}={target}: no real {system} can be reached yet, it runs in the simulated world only: "
+        f"write -b {name}; what is real so far is {', '.join(real)}"
     )
 
 

@@ -50,3 +50,15 @@ def test_explains_and_lists() -> None:
     unknown = mqverify("explain", "nothing_of_ours")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "mqverify list" in unknown.stderr
+
+
+def test_explains_a_setting_by_its_bare_name() -> None:
+    ran = mqverify("explain", "retention")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("kafka.retention\n")
+
+
+def test_says_that_no_real_event_store_can_be_reached() -> None:
+    ran = mqverify("check", "specs/retention/max-count.yaml", "-b", "eventstore=local")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "-b eventstore=local: no real eventstore can be reached yet" in ran.stderr

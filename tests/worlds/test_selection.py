@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from mqverify.worlds.selection import unsupported_reason
+from mqverify import engine
+from mqverify.errors import UsageError
+from mqverify.spec.load import load_text
+from mqverify.worlds.selection import select_scenarios, unsupported_reason
 from tests.worlds.helpers import scenario
 
 SPEC = """
@@ -38,3 +41,35 @@ def test_reasons(workload: str, backend: str, fault: str, reason: str | None) ->
     assert unsupported_reason(simulated) is None
     found = unsupported_reason(replace(simulated, target="local"))
     assert (found is None) if reason is None else (found is not None and reason in found)
+
+
+TWO = """
+spec: a question
+workload: {messages: 100}
+backends: {everything: {system: eventstore}, some: {system: eventstore, max_count: 5}, stream: {system: kafka}}
+expect: {at_least_once: held}
+"""
+
+
+def selected(*backends: tuple[str, str | None]) -> list[tuple[str, str | None]]:
+    spec = load_text(TWO, "test.yaml", engine.registry())
+    return [(one.label, one.target) for one in select_scenarios([spec], backends)]
+
+
+def test_a_backend_is_named_by_its_label_or_its_system() -> None:
+    assert selected(("eventstore", None)) == [("everything", None), ("some", None)]
+    assert selected(("some", None), ("kafka", "local")) == [("some", None), ("stream", "local")]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "says"),
+    [
+        ("eventstore", "local", "-b eventstore=local: no real eventstore can be reached yet, .*: write -b eventstore;"),
+        ("some", "esdb://x", "-b some=esdb://x: no real eventstore can be reached yet, .*: write -b some;"),
+        ("eventstore", "local", "what is real so far is -b kafka=local$"),
+        ("stream", "elsewhere", "-b stream=elsewhere: this version reaches no such kafka; there is -b kafka=local$"),
+    ],
+)
+def test_a_target_that_cannot_be_reached_is_told_as_it_was_typed(name: str, target: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        selected((name, target))
