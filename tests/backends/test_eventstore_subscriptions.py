@@ -241,6 +241,24 @@ def test_the_settlement_that_was_applied_is_the_one_that_is_told(
     assert told.outcomes == [(one, "acked" if number in acked else "unknown") for number, one in enumerate(asks)]
 
 
+def test_what_was_asked_for_before_it_broke_is_not_taken_for_what_was_applied_after() -> None:
+    bench = Bench(stream="one")
+
+    def application(adapter: EventStoreAdapter) -> None:
+        adapter.binding.library.observer = object()
+        broken = Broken(bench, adapter, connection_lost)
+        consumer: Any = broken.consumer
+        consumer.settle(broken.received, wait=True)
+        broken.break_off()
+        again = broken.take(2)
+        consumer.settle(again, wait=True)
+        consumer.applied(again[0].native.ack_id, "ack")
+
+    bench.run(application)
+    acks = [(row["message"], row["outcome"]) for row in bench.table("settlements")]
+    assert acks == [(0, "unknown"), (1, "unknown"), (0, "acked"), (1, "unknown")]
+
+
 def test_what_was_applied_is_forgotten() -> None:
     assert Told(object(), ["retry", "ack"], ["retry", "ack"]).kept == 0
     assert Told(object(), ["retry", "ack"], ["retry"]).kept == 1

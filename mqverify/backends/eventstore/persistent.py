@@ -105,6 +105,8 @@ class PersistentConsumerClient:
         self._recorder.start_known(self._recorder.assigned(self._binding.source_place), None, "committed")
 
     def _lost(self) -> None:
+        """What was asked for on it and is not known to be applied stays unknown: an event may come again now."""
+        self._asked.clear()
         self._recorder.lost(self._binding.source_place)
 
     def _receive(self, event: Any) -> Received:
