@@ -1,7 +1,9 @@
 -- MQ142 idempotent_append
 -- promise: A message that is sent again is stored once.
--- meaning: A message that its application tried to send more than once violates it if one reading finds it in more than one
---   {position} of where messages lie. Links to it do not count, nor what was aborted.
+-- meaning: A message that its application tried to send more than once violates it if one reading, or those of the end
+--   together, find it in more than one {position} of where messages lie. Links to it do not count, nor what was aborted. Put
+--   to the test is one that a whole reading of its {place} finds after the last try, and in which nothing can have been
+--   removed since the first: it begins at 0, or shows what was acknowledged before.
 -- untested: no message was sent again before a fresh reader looked; write `on_unknown: retry`, and lose an acknowledgement
 -- needs: readings
 -- parameters: none
@@ -9,30 +11,24 @@
 -- mends: the same event id again with the exact expected revision; idempotent handlers.
 
 -- obligations
-SELECT t.run, count(*) AS obligations
+SELECT t.run, count(DISTINCT t.message) AS obligations
 FROM tried_again AS t
-JOIN (SELECT run, max(read_at) AS read_at FROM seen_places GROUP BY run) AS s USING (run)
-WHERE t.last_invoked < s.read_at
+JOIN stored_copies AS c USING (run, message)
+JOIN whole_since AS w USING (run, reading, partition)
+WHERE c.of_its_place AND t.last_invoked < w.read_at AND (w.first_position = 0 OR w.shows_from < t.first_invoked)
 GROUP BY t.run;
 
 -- violations
-WITH copies AS (
-  SELECT DISTINCT l.run, l.reading, l.message, l.partition, l.position
-  FROM log AS l JOIN tried_again AS t USING (run, message)
-  WHERE l.place = 'main' AND l.visible IS DISTINCT FROM 'uncommitted'
-),
-stored AS (
-  SELECT run, reading, message, count(*) AS times, list((partition, position) ORDER BY partition, position) AS spots
-  FROM copies
-  GROUP BY run, reading, message
-  HAVING count(*) > 1
+WITH stored AS (
+  SELECT
+    run, look, message, min(read_at) AS read_at, count(DISTINCT (partition, position)) AS times,
+    list_sort(list(DISTINCT (partition, position))) AS spots
+  FROM stored_copies
+  GROUP BY run, look, message
+  HAVING count(DISTINCT (partition, position)) > 1
 ),
 first_seen AS (
-  SELECT s.*, b.read_at
-  FROM stored AS s
-  JOIN (SELECT run, reading, min(read_at) AS read_at FROM bounds WHERE place = 'main' GROUP BY run, reading) AS b
-    USING (run, reading)
-  QUALIFY row_number() OVER (PARTITION BY s.run, s.message ORDER BY b.read_at, s.reading) = 1
+  FROM stored QUALIFY row_number() OVER (PARTITION BY run, message ORDER BY read_at, look) = 1
 )
 SELECT
   s.run, NULL::VARCHAR AS consumer_group, t.key, [s.message] AS messages, s.spots[1][1] AS place, s.read_at AS noticed_at,

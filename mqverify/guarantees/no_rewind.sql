@@ -1,9 +1,10 @@
 -- MQ112 no_rewind
 -- promise: A group never goes back along a key past what it has handled since.
 -- meaning: A handler's start on a message violates it (i) if the group had handled that message before, and since then
---   for the first time another one of the key; or (ii) if it is the first start on it, and the group had already
---   handled one of the key that it was surely sent before. The same message again, with nothing of its key handled
---   since, is none. Whoever starts it counts, one that was thought dead as well. Once a message and group.
+--   for the first time another one of the key; or (ii) if the group had not handled it yet (it was never started, its
+--   handler failed or died), and had already handled one of the key that it was surely sent before. The same message
+--   again, with nothing of its key handled since, is none. Whoever starts it counts, one that was thought dead as well.
+--   Once a message and group.
 -- untested: no handler started twice within one key; send more messages a key
 -- needs: shared clock
 -- parameters: none
@@ -26,7 +27,10 @@ SELECT
   r.run, r.consumer_group, r.key, [r.message, o.message] AS messages, r.source AS place, r.started_at AS noticed_at,
   who(r.consumer, r.incarnation) || ' started on ' || the_message(r.message, r.key, r.sequence) || ' at '
   || moment(r.started_at)
-  || CASE WHEN r.handled_at IS NULL THEN ' for the first time' ELSE ' again, first handled at ' || moment(r.handled_at) END
+  || CASE
+    WHEN r.is_first THEN ' for the first time'
+    WHEN r.handled_at IS NULL THEN ' again, still unhandled'
+    ELSE ' again, first handled at ' || moment(r.handled_at) END
   || ', though ' || the_group(r.consumer_group) || ' had handled ' || the_message(o.message, o.key, o.sequence)
   || ' at ' || moment(r.other_at)
   || CASE WHEN r.handled_at IS NULL THEN ', which was sent after it' ELSE ', after it' END AS sentence

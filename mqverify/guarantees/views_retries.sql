@@ -18,6 +18,32 @@ WHERE (run, message) IN (SELECT (run, message) FROM sends WHERE try > 1)
 GROUP BY run, message
 HAVING count(*) > 1;
 
+-- Where readings of `main` found those, links to them apart. `look`: the reading, or all of the end at once, since one shows
+-- what another one does not (`$all` what a stream hides). `of_its_place`: a reading of the place itself.
+CREATE OR REPLACE TEMP TABLE stored_copies AS
+SELECT
+  l.run, l.reading, CASE r.reason WHEN 'end' THEN -1 ELSE l.reading END AS look, l.message, l.partition, l.position,
+  l.source IS NOT DISTINCT FROM l.partition AS of_its_place, b.read_at
+FROM log AS l
+JOIN tried_again AS t USING (run, message)
+JOIN readings AS r USING (run, reading)
+JOIN (SELECT run, reading, min(read_at) AS read_at FROM bounds WHERE place = 'main' GROUP BY run, reading) AS b
+  USING (run, reading)
+WHERE l.place = 'main' AND l.visible IS DISTINCT FROM 'uncommitted';
+
+-- Readings of places up to their end, and from when on they surely show everything (`shows_from`): what is removed is removed
+-- from the front, and they still have a message, stored once, that was acknowledged then. Compaction removes anywhere.
+CREATE OR REPLACE TEMP TABLE whole_since AS
+SELECT s.run, s.reading, s.partition, s.read_at, s.first_position, min(m.acked_at) AS shows_from
+FROM seen_places AS s
+JOIN limits AS f USING (run, reading, partition)
+JOIN log AS l
+  ON l.run = s.run AND l.reading = s.reading AND l.partition = s.partition AND l.place = 'main'
+  AND l.visible IS DISTINCT FROM 'uncommitted'
+LEFT JOIN messages AS m ON m.run = l.run AND m.message = l.message AND m.tries = 1
+WHERE s.whole AND NOT f.compaction
+GROUP BY s.run, s.reading, s.partition, s.read_at, s.first_position;
+
 -- ---------------------------------------------------------------------------------------------- exact appends
 
 -- Tries that named the exact revision after which they were to be recorded, and where that puts each message (`due`): those

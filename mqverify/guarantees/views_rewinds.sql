@@ -40,7 +40,7 @@ WITH again AS (
 ),
 behind_its_producers AS (
   SELECT s.*, r.of_producer_message AS other
-  FROM (SELECT * FROM handler_starts WHERE is_first) AS s
+  FROM (SELECT * FROM handler_starts WHERE handled_at IS NULL) AS s
   ASOF JOIN reached_along_keys AS r
     ON r.run = s.run AND r.consumer_group = s.consumer_group AND r.key = s.key AND r.producer = s.producer
     AND s.started_at > r.handled_at
@@ -48,7 +48,7 @@ behind_its_producers AS (
 ),
 behind_others AS (
   SELECT s.*, r.of_all_message AS other
-  FROM (SELECT * FROM handler_starts WHERE is_first) AS s
+  FROM (SELECT * FROM handler_starts WHERE handled_at IS NULL) AS s
   ASOF JOIN reached_along_keys AS r
     ON r.run = s.run AND r.consumer_group = s.consumer_group AND r.key = s.key AND s.started_at > r.handled_at
   WHERE r.of_all > s.acked_at

@@ -10,8 +10,10 @@ JOIN assignments AS a
   AND a.shard IS NOT DISTINCT FROM s.shard AND a.start_position = s.source_position
 WHERE s.outcome = 'unknown' AND s.covers = 'below' AND s.action NOT IN ('retry', 'expire')
   AND a.change = 'assigned' AND a.start_from = 'committed' AND a.done_at > s.invoked_at
-  AND (s.run, s.consumer_group, s.source, s.source_position) NOT IN (
-    SELECT (run, consumer_group, source, source_position) FROM settlements WHERE outcome = 'acked' AND covers = 'below'
+  AND (s.run, s.consumer_group, s.source, coalesce(s.shard, -1), s.source_position) NOT IN (
+    SELECT (run, consumer_group, source, coalesce(shard, -1), source_position)
+    FROM settlements
+    WHERE outcome = 'acked' AND covers = 'below'
   )
 QUALIFY row_number() OVER (
   PARTITION BY a.run, a.consumer_group, a.source, a.shard, a.start_position, a.done_at ORDER BY s.invoked_at DESC

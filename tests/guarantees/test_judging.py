@@ -123,7 +123,7 @@ def test_a_later_incarnation_is_named() -> None:
     history.send(0)
     history.handle(0)
     history.handle(0, incarnation=2)
-    assert "then consumer-1 (incarnation 2) at" in history.verdict("at_most_once").reason
+    assert "then by consumer-1 (incarnation 2) at" in history.verdict("at_most_once").reason
 
 
 # --- verdicts
@@ -165,7 +165,7 @@ def test_a_fault_without_effect_in_a_single_run_is_told_in_english() -> None:
 @pytest.mark.parametrize(
     ("guarantee", "why"),
     [
-        ("legal_resume", "no partition was assigned a second time"),
+        ("legal_resume", "no source was assigned a second time"),
         ("at_least_once", "no message was owed"),
         ("scales_with_consumers", "no busy window"),
     ],

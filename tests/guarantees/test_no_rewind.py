@@ -5,6 +5,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given
 
+from tests.guarantees.eventstore import EventStoreHistory
 from tests.guarantees.histories import History
 from tests.guarantees.test_order_oracles import CHECKED, judged, rows, sent_and_handled, several
 
@@ -52,6 +53,27 @@ def test_a_first_start_behind_what_was_sent_after_it_is_one() -> None:
         "consumer-1 started on message 1 (key a, sequence 1) at 0.014 s for the first time, though the group had "
         "handled message 2 (key a, sequence 2) at 0.012 s, which was sent after it"
     )
+
+
+@pytest.mark.parametrize("result", ["failed", None])
+def test_what_failed_or_died_in_hand_is_one_once_it_comes_behind_what_was_handled(result: str | None) -> None:
+    """Retried by nack, and parked in the end: it was never handled, and no order of handlings shows it."""
+    history = EventStoreHistory()
+    history.group(delivery="competing")
+    for message in range(3):
+        history.append(message)
+    history.handled(0)
+    history.take(1, result=result, started=history.now + 2)
+    history.take(1, result=result, started=history.now + 3)
+    assert history.verdict(NAME).verdict == "held"
+    history.handled(2)
+    history.take(1, result="failed", retry=2)
+    history.server_parks(1)
+    history.look(parked={"group": [1]})
+    verdict = history.verdict(NAME)
+    assert (verdict.verdict, verdict.violations) == ("violated", 1)
+    assert " s again, still unhandled, though the group had handled message 2 (key a, sequence 2) at " in verdict.reason
+    assert history.verdict("per_key_ordering").verdict == "held"
 
 
 def test_a_time_out_that_lands_late_is_none() -> None:
@@ -124,16 +146,13 @@ def rewound(history: History) -> tuple[int, int]:
     for row in starts:
         group, message, at = row["consumer_group"], row["message"], row["started_at"]
         keys[group, row["key"]] += 1
-        earliest = min(
-            other["started_at"] for other in starts if (other["consumer_group"], other["message"]) == (group, message)
-        )
         before = [
             (other, when) for (its_group, other), when in first.items()
             if its_group == group and other != message and when < at and sends[other][0]["key"] == row["key"]
         ]  # fmt: skip
         own = first.get((group, message))
         again = own is not None and own < at and any(when > own for _, when in before)
-        late = at == earliest and any(surely_before(message, other) for other, _ in before)
+        late = (own is None or own >= at) and any(surely_before(message, other) for other, _ in before)
         if again or late:
             found.add((group, message))
     return max(sum(count > 1 for count in keys.values()), len(found)), len(found)  # a violation is an obligation too

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.guarantees.eventstore import EventStoreHistory
-from tests.guarantees.histories import History
+from tests.guarantees.histories import MS, History
 
 # --- MQ133 bounded_redelivery
 
@@ -228,3 +228,31 @@ def test_nothing_sent_again_or_nothing_read_since_is_inconclusive() -> None:
     assert history.verdict("idempotent_append").verdict == "inconclusive"
     history.read([0])
     assert history.verdict("idempotent_append").verdict == "held"
+
+
+def test_a_copy_that_may_have_been_removed_is_not_judged() -> None:
+    """A stream that keeps one event shows the last copy; one acknowledged before shows that none is gone."""
+    for found, expected in (([(0, 2)], "inconclusive"), ([(9, 0), (0, 2)], "held")):
+        history = EventStoreHistory()
+        history.append(9)
+        history.append(0, outcome="unknown", lands=True)
+        history.append(0, lands=False)
+        history.read_log(found, partition=history.stream("a"), first=found[0][1] or 0, end=3, reader="stream")
+        assert history.verdict("idempotent_append").verdict == expected
+    history.rows.tables["bounds"][-1][5] = 1  # from 1 on, and what lies there is surely older
+    assert history.verdict("idempotent_append").verdict == "held"
+    history.setting("compaction", "true")
+    assert history.verdict("idempotent_append").verdict == "inconclusive"
+
+
+def test_copies_that_only_all_readings_of_the_end_show_together_count() -> None:
+    """A stream that keeps one event hides the first copy; `$all` still has it."""
+    for reason, expected in (("end", "violated"), ("before scavenge of fault 0", "inconclusive")):
+        history = EventStoreHistory()
+        history.append(0, outcome="unknown", lands=True)
+        history.append(0, position=1)
+        history.read_log([(0, 1)], partition=history.stream("a"), first=1, end=2, reader="stream")
+        history.rows.add("readings", 7, "all", history.everything, None, reason, True)
+        history._bound(7, "main", None, history.everything, 1000, 1001, 9 * MS)
+        history._entry(7, "main", None, 0, (history.stream("a"), 0), (history.everything, 1000))
+        assert history.verdict("idempotent_append").verdict == expected

@@ -134,26 +134,46 @@ def sent_again(draw: st.DrawFn) -> History:
     for _ in range(draw(st.integers(0, 3))):
         partition = draw(st.integers(0, 1))
         found = draw(st.lists(st.integers(0, 2), max_size=5))
+        first = draw(st.sampled_from([0, 0, 3]))
         history.read_log(
-            [(message, position) for position, message in enumerate(found)], partition=partition, end=len(found),
-            at=draw(TIMES), visible=draw(st.sampled_from(["committed", "committed", "uncommitted"])),
+            [(message, first + position) for position, message in enumerate(found)], partition=partition, first=first,
+            end=first + 5, read_to=first + draw(st.sampled_from([5, 5, 4])), at=draw(TIMES),
+            visible=draw(st.sampled_from(["committed", "committed", "uncommitted"])),
+            reason=draw(st.sampled_from(["end", "before scavenge"])),
         )  # fmt: skip
+    if draw(st.booleans()):
+        history.setting("compaction", "true", place=1)
     return history
 
 
 def stored_again(history: History) -> tuple[int, int]:
-    tries: dict[int, list[int]] = defaultdict(list)
+    tries: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows(history, "sends"):
-        tries[row["message"]].append(row["invoked_at"])
-    again = {message for message, times in tries.items() if len(times) > 1}
-    last_read = max((row["read_at"] for row in rows(history, "bounds")), default=-1)
-    spots: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-    for row in rows(history, "log"):
-        if row["visible"] != "uncommitted":
-            spots[row["reading"], row["message"]].add((row["partition"], row["position"]))
-    twice = {message for (_, message), where in spots.items() if len(where) > 1 and message in again}
-    tested = sum(max(tries[message]) < last_read for message in again)
-    return max(tested, len(twice)), len(twice)
+        tries[row["message"]].append(row)
+    bounds = {row["reading"]: row for row in rows(history, "bounds")}
+    reasons = {row["reading"]: row["reason"] for row in rows(history, "readings")}
+    compacted = {row["place"] for row in rows(history, "settings") if row["name"] == "compaction"}
+    found = [row for row in rows(history, "log") if row["visible"] != "uncommitted"]
+    spots: dict[tuple[int | None, int], set[tuple[int, int]]] = defaultdict(set)
+    tested = set()
+    for row in found:
+        message, reading = row["message"], row["reading"]
+        if len(tries[message]) < 2:
+            continue
+        spots[None if reasons[reading] == "end" else reading, message].add((row["partition"], row["position"]))
+        seen = bounds[reading]
+        shown = [
+            tries[one["message"]][0]["completed_at"] for one in found
+            if one["reading"] == reading and [other["outcome"] for other in tries[one["message"]]] == ["acked"]
+        ]  # fmt: skip
+        began, last = (pick(one["invoked_at"] for one in tries[message]) for pick in (min, max))
+        if (
+            seen["read_to"] == seen["end_position"] and row["partition"] not in compacted and last < seen["read_at"]
+            and (seen["first_position"] == 0 or min(shown, default=began) < began)
+        ):  # fmt: skip
+            tested.add(message)
+    twice = {message for (_, message), where in spots.items() if len(where) > 1}
+    return max(len(tested), len(twice)), len(twice)
 
 
 @CHECKED

@@ -77,6 +77,21 @@ def test_an_unknown_commit_that_a_later_start_proves_applied_counts() -> None:
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 2)
 
 
+def test_another_shards_checkpoint_at_the_same_position_explains_no_start() -> None:
+    """Shard 1's is in doubt, past its unhandled message, and its consumer starts there; shard 0's was acknowledged."""
+    history = History()
+    history.group(delivery="own", consumers=2)
+    for number, key in enumerate("ab"):
+        history.shard(key, number)
+        history.send(number, key)
+    history.handle(0, shard=0)
+    history.commit(below=2, shard=0, action="checkpoint")
+    history.commit("consumer-2", below=2, shard=1, action="checkpoint", outcome="unknown")
+    history.assign("consumer-2", incarnation=2, start=2, start_from="committed", shard=1)
+    history.read([0, 1])
+    assert history.verdict("settle_safety").verdict == "violated"
+
+
 def test_handled_by_another_member_or_an_earlier_incarnation_is_handled() -> None:
     history = one_consumer()
     history.handle(0)
