@@ -2,7 +2,7 @@
 -- promise: No group is handed a message more than N times.
 -- meaning: A message violates it if it was delivered to a group, to whichever of its consumers, more than `at_most` times.
 --   Attempts in place are one delivery. Put to the test are messages that were delivered to a group more than once.
--- untested: no message was delivered a second time; crash a consumer, or let a handler fail
+-- untested: no message was delivered a second time; crash a consumer; a handler that is tried again in place makes none
 -- needs: nothing
 -- parameters: at_most: count >= 1 required
 -- cannot: retries without end; a consumer that dies of a message each time (a disconnect counts no retry).

@@ -1,5 +1,5 @@
 -- MQ103 exactly_once
--- promise: Every message a group is owed is handled exactly once.
+-- promise: Every message a group is owed is handled exactly once, or parked.
 -- meaning: Violated by an owed message that the group handled not exactly once (a parked one: more than once), by one of
 --   unknown outcome handled twice, and by one whose send failed for certain and that was handled. The half that waits,
 --   at least once, is judged in groups that drained; handled twice is a violation in any.

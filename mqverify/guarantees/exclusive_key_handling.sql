@@ -7,6 +7,7 @@
 -- untested: no key was in the hands of two consumers of one group, one after the other; crash or pause one, or add a rebalance
 -- needs: shared clock
 -- parameters: none
+-- unsupported: own: everything is given to each consumer, or its own share of the keys: no key goes from hand to hand
 -- cannot: several consumers that compete for one stream, unless it pins a key to one; a consumer that pauses for
 --   longer than its session lasts goes on with what it has in hand.
 -- mends: one consumer at a time for each partition or stream; handlers well below the session and poll time-outs;

@@ -7,6 +7,8 @@ from mqverify.guarantees.registry import Guarantee, Parameter, Unsupported
 __all__ = ["explain_guarantee"]
 
 _WIDTH = 100
+_WORDS = {"{position}": "position", "{place}": "partition or stream", "{brace}": "{"}
+"""What stands for the words that each system has of its own."""
 
 
 def explain_guarantee(guarantee: Guarantee) -> str:
@@ -27,6 +29,8 @@ def explain_guarantee(guarantee: Guarantee) -> str:
     }
     lines = [f"{guarantee.code} {guarantee.name}", ""]
     for name, text in fields.items():
+        for token, word in _WORDS.items():
+            text = text.replace(token, word)
         if text:
             lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name}: ".ljust(12), subsequent_indent=" " * 12)
     for name, query in (("obligations", guarantee.obligations), ("violations", guarantee.violations)):

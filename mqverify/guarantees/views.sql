@@ -9,6 +9,9 @@
 CREATE OR REPLACE TEMP MACRO quoted(words) AS
   replace(CASE WHEN length(words) > 60 THEN words[:57] || '...' ELSE words END, '{', '{brace}');
 
+-- The same for text of our own that holds names: whole.
+CREATE OR REPLACE TEMP MACRO uncut(words) AS replace(words, '{', '{brace}');
+
 -- message 17 (key order-3, sequence 2)
 CREATE OR REPLACE TEMP MACRO the_message(number, its_key, its_sequence) AS
   'message ' || number || ' (key ' || coalesce(quoted(its_key), 'unknown') || ', sequence ' || coalesce(its_sequence::VARCHAR, 'unknown') || ')';
@@ -291,11 +294,11 @@ LEFT JOIN (
 CREATE OR REPLACE TEMP TABLE doubts AS
 SELECT r.run, 'drained' AS need,
   the_group(g.consumer_group) || ' did not drain: '
-  || quoted(coalesce(g.gave_up, r.give_up_reason, 'the run ended before it had read everything')) AS sentence
+  || uncut(coalesce(g.gave_up, r.give_up_reason, 'the run ended before it had read everything')) AS sentence
 FROM runs AS r JOIN groups AS g USING (run)
 WHERE NOT g.drained
 UNION ALL
-SELECT run, 'drained', 'the run did not drain: ' || quoted(coalesce(give_up_reason, 'it was given up'))
+SELECT run, 'drained', 'the run did not drain: ' || uncut(coalesce(give_up_reason, 'it was given up'))
 FROM runs
 WHERE NOT drained AND run NOT IN (SELECT run FROM groups WHERE NOT drained)
 UNION ALL

@@ -119,4 +119,4 @@ def _anchor(path: str) -> str:
 
 def _safe(text: str) -> str:
     """Text of a spec, on one line, with nothing that Markdown or HTML would take for its own."""
-    return " ".join(plain(text).split()).translate(_ESCAPED)
+    return plain(" ".join(text.split())).translate(_ESCAPED)

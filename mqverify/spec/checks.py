@@ -9,10 +9,12 @@ from mqverify.spec.model import BackendSection, Handler, Settle, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node
 from mqverify.spec.quantities import DURATION
 from mqverify.spec.registry import Registry
-from mqverify.units import format_duration
+from mqverify.units import format_duration, format_size
 
 __all__ = ["check_spec"]
 
+_LARGEST_PAYLOAD = 32 << 20
+_MOST_BYTES = 2 << 30
 _COUNTS = ("sent", "acked", "delivered", "handled", "settled")
 
 
@@ -55,6 +57,7 @@ def _check_workload(workload: Workload, node: Mapping, issues: Issues) -> None:
             _value(node, "transaction"),
             "messages go in one or the other",
         )
+    _check_size(workload, node, issues)
     _check_handler(workload.handler, node, issues)
     for name, group in workload.groups.items():
         if group.handler is not None:
@@ -62,6 +65,24 @@ def _check_workload(workload: Workload, node: Mapping, issues: Issues) -> None:
     if workload.in_flight == "one" and (workload.batch or workload.transaction):
         issues.error(
             "MQ207", "'in_flight: one' waits for each message", _value(node, "in_flight"), "a batch goes out at once"
+        )
+
+
+def _check_size(workload: Workload, node: Mapping, issues: Issues) -> None:
+    """What would not fit into the memory of the machine that runs it."""
+    if workload.payload > _LARGEST_PAYLOAD:
+        issues.error(
+            "MQ206",
+            f"a payload of {format_size(workload.payload)}",
+            _value(node, "payload"),
+            f"at most {format_size(_LARGEST_PAYLOAD)}; brokers refuse more than 1 MiB by default",
+        )
+    elif workload.payload * workload.messages > _MOST_BYTES:
+        issues.error(
+            "MQ206",
+            f"{workload.messages} messages of {format_size(workload.payload)}",
+            _value(node, "payload", "messages"),
+            f"at most {format_size(_MOST_BYTES)} in all: a run is held in memory",
         )
 
 

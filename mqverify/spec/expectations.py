@@ -30,7 +30,7 @@ def _shape(parameter: Parameter) -> Shape:
         case "flag" | "bool" | "boolean":
             return Flag()
         case "count" | "int" | "integer":
-            return Whole(0, 10**12)
+            return Whole(parameter.least, 10**12)
         case "number" | "float" | "ratio":
             return Number()
         case _:

@@ -38,6 +38,10 @@ class Parameter(Protocol):
     def default(self) -> str | None: ...
     @property
     def required(self) -> bool: ...
+    @property
+    def least(self) -> int:
+        """Of a count: the smallest that can be put to the test."""
+        ...
 
 
 class Guarantee(Protocol):

@@ -46,6 +46,7 @@ class WorkerState:
     paused: bool = False
     ready: bool = False
     progress: dict[int, int] | None = None
+    """The next position of each source while it is idle; None while it is at work."""
     ending: str = ""
 
 
@@ -310,6 +311,9 @@ class Conductor:
         parts = []
         for state in self._groups.values():
             behind = owed.get(state.group.name, ["it never started"])
+            if state.launched and self._progress_of(state) is None:
+                handled = self.world.count("handled", (state.group.name,))
+                behind = [f"it handled {handled} of {self.plan.workload.messages} messages"]
             members = [s for s in self.workers.values() if s.worker.group == state.group.name]
             told = [
                 f"{s.worker.name} {s.ending or 'paused' if s.paused or not s.alive else 'is at work or waits'}"

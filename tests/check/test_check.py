@@ -33,7 +33,8 @@ def copy(tmp_path: Path, name: str, old: str = "", new: str = "") -> Path:
 
 
 def test_a_shipped_spec_is_as_expected_in_json(tmp_path: Path) -> None:
-    done = mqverify("check", SPECS / "settling/after-handling.yaml", "--output-format", "json", "--runs", "5")
+    spec = SPECS / "settling/after-handling.yaml"
+    done = mqverify("check", spec, "-b", "kafka", "--output-format", "json", "--runs", "5")
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     assert answer["format"] == 1
@@ -55,7 +56,7 @@ def test_a_flipped_expectation_fails_with_a_witness(tmp_path: Path) -> None:
         "exactly_once: {violated: duplicates after a crash are the price of settling after handling}",
         "exactly_once: held",
     )
-    done = mqverify("check", flipped, "--output-format", "json", "--runs", "3")
+    done = mqverify("check", flipped, "-b", "kafka", "--output-format", "json", "--runs", "3")
     assert done.returncode == 1
     [result] = [one for one in json.loads(done.stdout)["results"] if one["guarantee"] == "exactly_once"]
     assert result["as_expected"] is False
@@ -74,8 +75,9 @@ def test_a_flipped_expectation_fails_with_a_witness(tmp_path: Path) -> None:
 
 def test_the_reproduce_line_shows_the_same_witness(tmp_path: Path) -> None:
     flipped = copy(tmp_path, "settling/before-batch.yaml", "at_least_once: {violated: the rest of the batch was "
-                   "committed and never handled}", "at_least_once: held")  # fmt: skip
-    first = json.loads(mqverify("check", flipped, "--output-format", "json", "--runs", "4").stdout)
+                   "settled and never handled}", "at_least_once: held")  # fmt: skip
+    asked = ("--output-format", "json", "--runs", "4", "-b", "kafka")
+    first = json.loads(mqverify("check", flipped, *asked).stdout)
     [result] = [one for one in first["results"] if one["guarantee"] == "at_least_once"]
     words = result["reproduce"].split()
     assert words[0] == "mqverify"
@@ -152,7 +154,7 @@ def test_what_a_system_has_no_notion_of_is_unsupported_there(tmp_path: Path) -> 
 def test_reports_are_written_beside_the_text(tmp_path: Path) -> None:
     shutil.copy(SPECS / "groups/two-groups.yaml", tmp_path)
     report = tmp_path / "report.json"
-    done = mqverify("check", tmp_path, "--runs", "1", "--report", f"json={report}")
+    done = mqverify("check", tmp_path, "-b", "kafka", "--runs", "1", "--report", f"json={report}")
     assert done.returncode == 0
     assert json.loads(report.read_text())["summary"]["as_expected"] == 3
     assert "as expected" in done.stdout

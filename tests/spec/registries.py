@@ -15,6 +15,7 @@ class FakeParameter:
     default: str | None = None
     required: bool = False
     choices: tuple[str, ...] = ()
+    least: int = 0
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ SYSTEM: Final = System(
     contradictions=_contradictions,
     misses=_misses,
     elsewhere={
+        "shard": "it is a key of the workload: shard: key",
         "partitions": "Event Store keeps streams: write stream: per_key, or stream: one",
         "group": "the groups are named under workload: groups: [billing, shipping]",
         "group_name": "the groups are named under workload: groups: [billing, shipping]",

@@ -124,6 +124,7 @@ SYSTEM: Final = System(
     limits=_limits,
     misses=_misses,
     elsewhere={
+        "shard": "it is a key of the workload, for catch-up subscriptions: Kafka shares partitions by itself",
         "enable_auto_commit": "say it with the workload: settle: automatic",
         "bootstrap_servers": "where it runs is said on the command line: -b kafka=local",
         "group_id": "the groups are named under workload: groups: [billing, shipping]",
