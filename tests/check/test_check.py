@@ -44,7 +44,7 @@ def test_a_shipped_spec_is_as_expected_in_json(tmp_path: Path) -> None:
     by_name = {result["guarantee"]: result for result in answer["results"]}
     assert by_name["at_least_once"]["verdict"] == "held"
     assert by_name["at_least_once"]["world"] == "simulated"
-    assert by_name["at_least_once"]["obligations"] == 1500
+    assert by_name["at_least_once"]["obligations"] == 1000
     assert by_name["exactly_once"]["verdict"] == "violated"
     assert by_name["exactly_once"]["as_expected"] is True
 
