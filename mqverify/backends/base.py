@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mqverify.history.recorder import RunRows
-from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup, Delivery
@@ -89,7 +89,8 @@ class Backend(Protocol):
     """What it has of that which guarantees ask for (`guarantees.registry.FEATURES`)."""
     vocabulary: Mapping[str, str]
 
-    def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker: ...
+    def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
+        """The system's model in a simulated world, its processes and connections on that network."""
 
     def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> Adapter:
         """`prefix` begins every name created on the broker; `epoch_ms` is the Unix time, in milliseconds, of the run's

@@ -1,38 +1,126 @@
-"""The network between simulated processes: links with latency, in order.
+"""The network between simulated processes: links with latency, in order, and what is wrong with them.
 
 A `Link` is one direction of one connection. What is sent arrives after a latency drawn from the link's own dice, never
 before what was sent earlier on it (TCP). What arrives at a paused process waits there; at a dead one it is lost: the
 kernel sees to both.
+
+A `Network` knows what is wrong just now: a *cut* holds what is sent until it is lifted, as TCP does with what it cannot
+get through; a *delay* makes it late. Connections stay open under both; giving up is the client's affair. An end is a
+process, by its name without what stands behind `#`: every incarnation of a worker is behind the same wire.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mqverify.simulation.kernel import MICROSECOND, Kernel
 from mqverify.simulation.process import Process
 
-__all__ = ["Link"]
+__all__ = ["Disturbance", "Link", "Network"]
 
 LEAST_LATENCY = 100 * MICROSECOND
 MOST_LATENCY = 400 * MICROSECOND
 
 
+class Disturbance:
+    """What is wrong between two sets of ends, until it is lifted. `by` is the delay of one message; None cuts."""
+
+    __slots__ = ("by", "destinations", "held", "sources")
+
+    def __init__(self, sources: frozenset[str], destinations: frozenset[str], by: Callable[[], int] | None) -> None:
+        self.sources = sources
+        self.destinations = destinations
+        self.by = by
+        self.held: list[tuple[Link, Callable[..., Any], tuple[Any, ...]]] = []
+        """What waits for a cut to be lifted, in the order in which it was sent."""
+
+    def concerns(self, source: str, destination: str) -> bool:
+        return source in self.sources and destination in self.destinations
+
+
+class Network:
+    """All links of one simulated world."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.disturbances: list[Disturbance] = []
+
+    def link(self, name: str, source: Process, destination: Process) -> "Link":
+        """One direction of a connection. `name` names its dice."""
+        return Link(self, name, source, destination)
+
+    def cut(self, sources: Iterable[str], destinations: Iterable[str]) -> Disturbance:
+        """From now on nothing passes from one of the sources to one of the destinations; the other way is free."""
+        return self._disturb(Disturbance(frozenset(sources), frozenset(destinations), None))
+
+    def delay(self, sources: Iterable[str], destinations: Iterable[str], by: Callable[[], int]) -> Disturbance:
+        """From now on what is sent so takes `by()` nanoseconds longer, each message anew."""
+        return self._disturb(Disturbance(frozenset(sources), frozenset(destinations), by))
+
+    def lift(self, disturbance: Disturbance) -> None:
+        """All is well again there. What a cut held goes on its way now, unless another cut holds it."""
+        self.disturbances.remove(disturbance)
+        held, disturbance.held = disturbance.held, []
+        for link, call, arguments in held:
+            if not link.dropped:
+                link.send(call, *arguments)
+
+    def passes(self, source: Process, destination: Process) -> bool:
+        """Whether what is sent now gets through: no cut is in its way."""
+        return self.cut_between(source, destination) is None
+
+    def cut_between(self, source: Process, destination: Process) -> Disturbance | None:
+        """The cut that holds what is sent so, if there is one."""
+        for disturbance in self.disturbances:
+            if disturbance.by is None and disturbance.concerns(end_of(source), end_of(destination)):
+                return disturbance
+        return None
+
+    def lateness(self, source: Process, destination: Process) -> int:
+        """How much longer a message sent now takes, in nanoseconds."""
+        ends = end_of(source), end_of(destination)
+        return sum(one.by() for one in self.disturbances if one.by is not None and one.concerns(*ends))
+
+    def _disturb(self, disturbance: Disturbance) -> Disturbance:
+        self.disturbances.append(disturbance)
+        return disturbance
+
+
+def end_of(process: Process) -> str:
+    """The end of the network that a process sits at."""
+    return process.name.partition("#")[0]
+
+
 class Link:
-    """One direction of one connection to the process `destination`. `name` names its dice."""
+    """One direction of one connection. Made by `Network.link`."""
 
-    __slots__ = ("_destination", "_kernel", "_last", "_random")
+    __slots__ = ("_kernel", "_last", "_network", "_random", "destination", "dropped", "source")
 
-    def __init__(self, kernel: Kernel, name: str, destination: Process) -> None:
-        self._kernel = kernel
-        self._destination = destination
-        self._random = kernel.stream(f"network/{name}").random
+    def __init__(self, network: Network, name: str, source: Process, destination: Process) -> None:
+        self._network = network
+        self._kernel = network.kernel
+        self._random = network.kernel.stream(f"network/{name}").random
         self._last = 0
+        self.source = source
+        self.destination = destination
+        self.dropped = False
+        """Whether what a cut holds of it is forgotten: the connection was torn down meanwhile."""
 
     def send(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Have `call(*arguments)` happen at the destination when the message arrives."""
         kernel = self._kernel
         time = kernel.now + LEAST_LATENCY + int(self._random() * (MOST_LATENCY - LEAST_LATENCY))
+        network = self._network
+        if network.disturbances:
+            cut = network.cut_between(self.source, self.destination)
+            if cut is not None:
+                cut.held.append((self, call, arguments))
+                return
+            time += network.lateness(self.source, self.destination)
         if time < self._last:
             time = self._last
         self._last = time
-        kernel.call_at(time, call, *arguments, process=self._destination)
+        kernel.call_at(time, call, *arguments, process=self.destination)
+
+    def drop(self) -> None:
+        """Forget what a cut holds of it: nothing of it arrives any more."""
+        self.dropped = True

@@ -17,6 +17,7 @@ from mqverify.faults.targets import candidates, groups_of, is_everybody
 from mqverify.history.recorder import RunRows, WorkerRecorder, left_behind, strictly_increasing
 from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
@@ -45,7 +46,8 @@ class SimulatedWorld:
         self._groups: dict[str, ConsumerGroup] = {group.name: group for group in scenario.groups}
         self.checkpoints: dict[str, int] = {}
         self.progress = Progress(plan.workload.messages, list(self._groups))
-        self._broker = backend.simulate(self.kernel, scenario.settings)
+        self.network = Network(self.kernel)
+        self._broker = backend.simulate(self.network, scenario.settings)
         self._broker.record(self.rows, self.stamp)
         self._inbox: deque[Notice] = deque()
         self._arrival: Future | None = None

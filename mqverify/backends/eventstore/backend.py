@@ -8,7 +8,7 @@ from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.binding import ALL, Binding, delivery_of
 from mqverify.backends.eventstore.settings import EventStoreSettings
 from mqverify.history.recorder import RunRows
-from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.spec.registry import Setting, settings_of
 from mqverify.units import DAY, SECOND
@@ -89,11 +89,11 @@ class EventStoreBackend:
     has: Collection[str] = ("expected_revision",)
     vocabulary: Mapping[str, str] = {"position": "revision", "place": "stream"}
 
-    def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker:
+    def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
         from mqverify.simulation.eventstore.cluster import SimulatedEventStore
         from mqverify.simulation.eventstore.settings import NodeSettings
 
-        return _SimulatedNode(SimulatedEventStore(kernel, NodeSettings()))
+        return _SimulatedNode(SimulatedEventStore(network.kernel, NodeSettings(), network))
 
     def bind(
         self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int

@@ -8,7 +8,7 @@ from mqverify.backends.base import SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.binding import Binding
 from mqverify.history.recorder import RunRows
-from mqverify.simulation.kernel import Kernel
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
@@ -41,14 +41,14 @@ class KafkaBackend:
     has: Collection[str] = ()
     vocabulary: Mapping[str, str] = {"position": "offset", "place": "partition"}
 
-    def simulate(self, kernel: Kernel, settings: Any) -> SimulatedBroker:
+    def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
         from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
 
         known = {field.name for field in fields(BrokerSettings)}
         chosen = {name: getattr(settings, name) for name in sorted(settings.model_fields_set & known)}
         native: dict[str, Any] = {name: -1 if value is None else value for name, value in chosen.items()}
         broker = BrokerSettings(**native)
-        return _SimulatedKafka(SimulatedKafka(kernel, broker), settings.client)
+        return _SimulatedKafka(SimulatedKafka(network.kernel, broker, network), settings.client)
 
     def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> KafkaAdapter:
         return KafkaAdapter(Binding(library, address, settings, plan, prefix, epoch_ms))

@@ -22,7 +22,7 @@ from mqverify.simulation.eventstore.protocol import (
 )
 from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Link
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.simulation.renewals import Event
 
@@ -97,8 +97,8 @@ class Connection:
 
     def __init__(self, store: SimulatedEventStore, process: Process, name: str) -> None:
         self._store = store
-        self._up = Link(store.kernel, f"{name}/up", store.process)
-        self._down = Link(store.kernel, f"{name}/down", process)
+        self._up = store.network.link(f"{name}/up", process, store.process)
+        self._down = store.network.link(f"{name}/down", store.process, process)
         self.process = process
         self.closed = False
         """At the client: nothing is listened to any more."""
@@ -155,8 +155,9 @@ class Connection:
 class SimulatedEventStore:
     """One node, in the kernel's process "node"."""
 
-    def __init__(self, kernel: Kernel, settings: NodeSettings | None = None) -> None:
+    def __init__(self, kernel: Kernel, settings: NodeSettings | None = None, network: Network | None = None) -> None:
         self.kernel = kernel
+        self.network = network or Network(kernel)
         self.process = kernel.process("node")
         self.settings = settings or NodeSettings()
         self._answered: dict[Connection, None] = {}

@@ -11,7 +11,7 @@ from mqverify.simulation.kafka.broker import Broker
 from mqverify.simulation.kafka.library import KafkaLibrary
 from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Link
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.simulation.renewals import Event
 
@@ -43,18 +43,15 @@ class _KernelTimers:
 
 
 class Connection:
-    """A client's connection to the broker: requests go out, replies come back, both in order.
-
-    A future that cuts, delays or loses does so on its two links.
-    """
+    """A client's connection to the broker: requests go out, replies come back, both in order."""
 
     __slots__ = ("_cluster", "closed", "down", "up")
 
     def __init__(self, cluster: "SimulatedKafka", process: Process, name: str) -> None:
         self._cluster = cluster
         self.closed = False
-        self.up = Link(cluster.kernel, f"{name}/up", cluster.process)
-        self.down = Link(cluster.kernel, f"{name}/down", process)
+        self.up = cluster.network.link(f"{name}/up", process, cluster.process)
+        self.down = cluster.network.link(f"{name}/down", cluster.process, process)
 
     def send(self, request: Any, then: Callable[[Any], Any]) -> None:
         """Send a request; `then(reply)` is called in the client's process when the reply arrives."""
@@ -74,8 +71,9 @@ class Connection:
 class SimulatedKafka:
     """One broker, in the kernel's process "broker"."""
 
-    def __init__(self, kernel: Kernel, settings: BrokerSettings | None = None) -> None:
+    def __init__(self, kernel: Kernel, settings: BrokerSettings | None = None, network: Network | None = None) -> None:
         self.kernel = kernel
+        self.network = network or Network(kernel)
         self.process = kernel.process("broker")
         self.settings = settings or BrokerSettings()
         timers = _KernelTimers(kernel, self.process)
