@@ -252,6 +252,7 @@ def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Exp
         witness=witness,
         reproduce=f"mqverify check {quote(spec.file)} -b {quote(scenario.label + target)}{shown} -v",
         decision=spec.decision,
+        line=expectation.line,
     )
 
 

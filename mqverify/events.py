@@ -98,6 +98,8 @@ class Result:
     reproduce: str
     """A command line that shows the witness again."""
     decision: str | None = None
+    line: int = 0
+    """Where in its file the spec says what it expects, from 1; 0 if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def check(
             envvar="MQVERIFY_REPORT",
             show_envvar=False,
             metavar="FORMAT=PATH",
-            help="Write a report to a file: json or text. May be repeated.",
+            help="Write a report to a file: json, jsonl, junit, markdown or text. May be repeated.",
         ),
     ] = None,
     exit_zero: Annotated[

@@ -24,7 +24,31 @@ def _text(stream: TextIO) -> Sink:
     return TerminalReport(stream)
 
 
-FORMATS: dict[str, Callable[[TextIO], Sink]] = {"json": _json, "text": _text}
+def _jsonl(stream: TextIO) -> Sink:
+    from mqverify.report.jsonl import JsonLinesReport
+
+    return JsonLinesReport(stream)
+
+
+def _junit(stream: TextIO) -> Sink:
+    from mqverify.report.junit import JunitReport
+
+    return JunitReport(stream)
+
+
+def _markdown(stream: TextIO) -> Sink:
+    from mqverify.report.markdown import MarkdownReport
+
+    return MarkdownReport(stream)
+
+
+FORMATS: dict[str, Callable[[TextIO], Sink]] = {
+    "json": _json,
+    "jsonl": _jsonl,
+    "junit": _junit,
+    "markdown": _markdown,
+    "text": _text,
+}
 """Name of a format to what makes its sink. A new report is one file and a line here."""
 
 

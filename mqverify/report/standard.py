@@ -9,34 +9,62 @@ from typing import Literal, TextIO
 from mqverify.errors import OutputError
 from mqverify.events import CheckFinished, Event
 from mqverify.report.delivery import Sink
+from mqverify.report.files import FORMATS
 
 __all__ = [
     "ColorChoice",
     "OutputFormat",
     "Verbosity",
     "output_error",
+    "runs_on_github",
     "standard_reports",
     "told_as_output_error",
     "wants_color",
 ]
 
-OutputFormat = Literal["text", "json"]
+OutputFormat = Literal["text", "json", "jsonl", "junit", "markdown", "github"]
 Verbosity = Literal["quiet", "normal", "verbose"]
 ColorChoice = Literal["auto", "always", "never"]
 
 
-def standard_reports(output_format: OutputFormat, verbosity: Verbosity, color: ColorChoice) -> list[Sink]:
+def standard_reports(
+    output_format: OutputFormat,
+    verbosity: Verbosity,
+    color: ColorChoice,
+    environment: Mapping[str, str] = os.environ,
+) -> list[Sink]:
+    """The report on standard output; progress and warnings; in a step of GitHub Actions annotations and its summary."""
     from mqverify.report.progress import ProgressReport
 
-    progress = ProgressReport(sys.stderr, color=wants_color(color, sys.stderr), bar=verbosity != "quiet")
-    if output_format == "json":
-        from mqverify.report.json import JsonReport
+    bar = verbosity != "quiet" and not environment.get("CI")
+    progress = ProgressReport(sys.stderr, color=wants_color(color, sys.stderr), bar=bar)
+    on_github = runs_on_github(environment)
+    reports: list[Sink] = []
+    if output_format == "text":
+        from mqverify.report.terminal import TerminalReport
 
-        return [progress, _StandardOutput(JsonReport(sys.stdout))]
-    from mqverify.report.terminal import TerminalReport
+        reports.append(TerminalReport(sys.stdout, color=wants_color(color, sys.stdout), verbosity=verbosity))
+        if on_github:
+            from mqverify.report.github import GithubReport, Unheard
 
-    terminal = TerminalReport(sys.stdout, color=wants_color(color, sys.stdout), verbosity=verbosity)
-    return [progress, _StandardOutput(terminal)]
+            reports = [Unheard(sys.stdout, reports[0]), GithubReport(sys.stdout, alone=False)]
+    elif output_format == "github":
+        from mqverify.report.github import GithubReport
+
+        reports.append(GithubReport(sys.stdout))
+    else:
+        reports.append(FORMATS[output_format](sys.stdout))
+    told: list[Sink] = [_StandardOutput(report) for report in reports]
+    if on_github and (summary := environment.get("GITHUB_STEP_SUMMARY")):
+        from mqverify.report.github import StepSummary
+
+        told.append(StepSummary(summary))
+    return [progress, *told]
+
+
+def runs_on_github(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a step of GitHub Actions."""
+    return environment.get("GITHUB_ACTIONS") == "true"
 
 
 class _StandardOutput:

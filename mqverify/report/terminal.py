@@ -1,6 +1,5 @@
 """The report for people: a table of verdicts, a witness for each that is not as expected, and one line that sums up."""
 
-import re
 from dataclasses import replace
 from itertools import groupby
 from typing import TextIO
@@ -25,7 +24,7 @@ from mqverify.report import exits
 from mqverify.report.console import console_for
 from mqverify.report.standard import Verbosity
 from mqverify.report.text import count, plain
-from mqverify.report.witness import print_witness
+from mqverify.report.witness import print_witness, trimmed
 from mqverify.report.words import is_failure, mark_of, note_of, style_of, summary_line, verdict_and_expectation
 
 __all__ = ["TerminalReport"]
@@ -60,7 +59,7 @@ class TerminalReport:
             case CheckFinished():
                 with self._console.capture() as capture:
                     self._print(event)
-                self._stream.write(_trimmed(capture.get()))
+                self._stream.write(trimmed(capture.get()))
                 self._stream.flush()
             case _:
                 pass
@@ -171,11 +170,6 @@ def _folded(results: tuple[Result, ...]) -> tuple[Result, ...]:
         replace(same[0], guarantee=f"{which}{len(same)} guarantees") if len(same) > 1 else same[0]
         for same in alike.values()
     )
-
-
-def _trimmed(text: str) -> str:
-    """Without the blanks that rich fills lines with, also where they are styled."""
-    return re.sub(r" +((?:\x1b\[[0-9;]*m| )*)$", lambda match: match[1].replace(" ", ""), text, flags=re.MULTILINE)
 
 
 def _cells(result: Result, unicode: bool) -> list[str]:

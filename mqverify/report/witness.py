@@ -1,16 +1,21 @@
 """A result that somebody must understand: what was expected, what happened to which messages, how to see it again."""
 
+import io
+import re
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mqverify.events import Result, Witness, WitnessEvent
+from mqverify.events import Result, WitnessEvent
+from mqverify.report.console import console_for
 from mqverify.report.text import clock, count, plain
 from mqverify.report.words import mark_of, style_of
 
-__all__ = ["print_witness"]
+__all__ = ["print_timeline", "print_witness", "trimmed", "witness_text"]
 
 _ROOMY = 12
 """Columns that an event longer than that must find in a table."""
@@ -41,12 +46,25 @@ def print_witness(console: Console, result: Result, *, unicode: bool, same_as: R
         console.print(_indented(Text(plain(result.witness.sentence), style="bold")))
         if result.witness.events:
             console.print()
-            console.print(_indented(_timeline(result.witness, console.width - 2)))
+            witness = result.witness
+            console.print(_indented(_timeline(witness.events, witness.place, witness.position, console.width - 2)))
         console.print()
     for line in _closing(result):
         console.print(_indented(Text(line)))
     if result.reproduce:
         console.print(Text(f"  reproduce: {plain(result.reproduce)}"), soft_wrap=True)
+
+
+def witness_text(result: Result, width: int = 120) -> str:
+    """The same block as plain lines, for reports that hold it as text."""
+    stream = io.StringIO()
+    print_witness(console_for(stream, color=False, width=width), result, unicode=True)
+    return trimmed(stream.getvalue()).rstrip("\n")
+
+
+def trimmed(text: str) -> str:
+    """Without the blanks that rich fills lines with, also where they are styled."""
+    return re.sub(r" +((?:\x1b\[[0-9;]*m| )*)$", lambda match: match[1].replace(" ", ""), text, flags=re.MULTILINE)
 
 
 def _facts(result: Result) -> RenderableType:
@@ -75,10 +93,14 @@ def _closing(result: Result) -> list[str]:
     return lines
 
 
-def _timeline(witness: Witness, width: int) -> RenderableType:
+def print_timeline(console: Console, events: Sequence[WitnessEvent], place: str, position: str) -> None:
+    """Events in the order of time, in the system's words for where a message lies. There is at least one."""
+    console.print(_timeline(events, place, position, console.width))
+
+
+def _timeline(events: Sequence[WitnessEvent], place: str, position: str, width: int) -> RenderableType:
     """A table, with shorter headings and fewer columns where whole words need that, else two lines an event."""
-    events = witness.events
-    place, position = plain(witness.place), plain(witness.position)
+    place, position = plain(place), plain(position)
     longest = max(event.at_ns for event in events)
     rows = [_row(event, longest) for event in events]
     full = _table(("time", "actor", "event", "message", "key#sequence", f"{place}@{position}"), rows, 2, width)

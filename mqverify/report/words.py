@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mqverify.events import CheckFinished, Result
 from mqverify.report.text import plain
 
-__all__ = ["is_failure", "mark_of", "note_of", "style_of", "summary_line", "verdict_and_expectation"]
+__all__ = ["is_failure", "is_unseen", "mark_of", "note_of", "style_of", "summary_line", "verdict_and_expectation"]
 
 _MARKS = {
     "good": ("✓", "+"),
@@ -40,6 +40,11 @@ def is_failure(result: Result) -> bool:
     return _kind(result) in ("bad", "undecided")
 
 
+def is_unseen(result: Result) -> bool:
+    """Whether it is an expected violation that did not show on a real broker: a warning, no failure."""
+    return _kind(result) == "unseen"
+
+
 def verdict_and_expectation(result: Result) -> str:
     if result.as_expected and result.verdict == result.expected:
         return result.verdict if result.verdict == "held" else f"{result.verdict}, as expected"
@@ -58,7 +63,7 @@ def note_of(result: Result, *, verbose: bool = False) -> str:
 def summary_line(end: CheckFinished, results: Sequence[Result]) -> str:
     summary = end.summary
     waived = f" ({summary.waived:,} violated as expected)" if summary.waived else ""
-    unseen = sum(_kind(result) == "unseen" for result in results)
+    unseen = sum(is_unseen(result) for result in results)
     parts = [
         f"{summary.as_expected:,} as expected{waived}",
         f"{summary.not_as_expected:,} not as expected",
