@@ -28,6 +28,7 @@ from mqverify.events import (
     Summary,
     VerdictName,
     Warned,
+    Witness,
 )
 from mqverify.guarantees.findings import Finding, Verdict
 from mqverify.guarantees.planned import PLANNED
@@ -230,8 +231,6 @@ def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Exp
     spec = scenario.spec
     witness = verdict.witness
     seed = next((s.seed for s in gathered.summaries if witness and s.run == witness.run), None)
-    target = "" if scenario.target is None else f"={scenario.target}"
-    shown = "" if seed is None else f" --seed {seed} --runs 1"
     return Result(
         spec=spec.name,
         file=spec.file,
@@ -250,10 +249,22 @@ def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Exp
         violations=verdict.violations,
         reason=_reason(scenario, expectation, verdict),
         witness=witness,
-        reproduce=f"mqverify check {quote(spec.file)} -b {quote(scenario.label + target)}{shown} -v",
+        reproduce=_reproduce(scenario, witness, seed),
         decision=spec.decision,
         line=expectation.line,
     )
+
+
+def _reproduce(scenario: Scenario, witness: Witness | None, seed: int | None) -> str:
+    """The run of the witness, told event by event; a real run cannot be repeated, but tried again."""
+    file = quote(scenario.spec.file)
+    if scenario.target is None and witness is not None:
+        keys = dict.fromkeys(event.key for event in witness.events if event.key is not None)
+        narrowed = "".join(f" --key {quote(key)}" for key in keys)
+        return f"mqverify trace {file} -b {quote(scenario.label)} --seed {seed}{narrowed}"
+    target = "" if scenario.target is None else f"={scenario.target}"
+    shown = "" if seed is None else f" --seed {seed} --runs 1"
+    return f"mqverify check {file} -b {quote(scenario.label + target)}{shown} -v"
 
 
 def _verdict(scenario: Scenario, gathered: _Gathered, name: str) -> Verdict:

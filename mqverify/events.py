@@ -17,6 +17,7 @@ __all__ = [
     "ScenarioFinished",
     "ScenarioStarted",
     "Summary",
+    "Trace",
     "VerdictName",
     "Warned",
     "Witness",
@@ -163,6 +164,23 @@ class CheckFinished:
     exit_code: int
     wall_ms: int
     interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What happened in one simulated run, without a verdict: it is not told during a check, but asked for."""
+
+    spec: str
+    file: str
+    backend: str
+    system: str
+    summary: RunSummary
+    place: str
+    position: str
+    """What the system calls the two, as in a `Witness`."""
+    total: int
+    """How many events there are; `events` may be the first of them."""
+    events: tuple[WitnessEvent, ...]
 
 
 Event = CheckStarted | Warned | ScenarioStarted | RunFinished | ScenarioFinished | CheckFinished

@@ -9,7 +9,7 @@ from mqverify.errors import UsageError
 if TYPE_CHECKING:
     from mqverify.spec.model import Spec
 
-__all__ = ["load", "select"]
+__all__ = ["load", "one", "select"]
 
 
 def load(paths: Sequence[str]) -> "Sequence[Spec]":
@@ -23,6 +23,14 @@ def load(paths: Sequence[str]) -> "Sequence[Spec]":
 
         sys.stderr.write(f"{render(warning)}\n\n")
     return loaded.specs
+
+
+def one(path: str) -> "Spec":
+    """The one spec of a file. Raises as `load` does, and UsageError for a folder of several."""
+    specs = load([path])
+    if len(specs) != 1:
+        raise UsageError(f"{path} holds {len(specs)} specs: name the file of one")
+    return specs[0]
 
 
 def select(specs: "Sequence[Spec]", *, text: str | None = None, tags: Sequence[str] = ()) -> "Sequence[Spec]":

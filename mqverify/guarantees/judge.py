@@ -4,12 +4,9 @@ The connection holds the tables of `mqverify.history` for all runs to judge. Not
 are in the queries, never here.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import duckdb
@@ -17,7 +14,8 @@ import duckdb
 from mqverify.errors import InternalError, UsageError
 from mqverify.events import Witness
 from mqverify.guarantees.findings import Finding
-from mqverify.guarantees.registry import Guarantee, catalogue, view_sources
+from mqverify.guarantees.registry import Guarantee, catalogue
+from mqverify.guarantees.shared import shared_pieces
 from mqverify.guarantees.witness import Shown, in_words, witness_query, witnesses
 
 __all__ = ["judge"]
@@ -25,20 +23,7 @@ __all__ = ["judge"]
 Vocabulary = Mapping[int, Mapping[str, str]]
 """Scenario -> the system's own words for `position` and `place`, such as offset and partition."""
 
-_STATEMENT = re.compile(r"CREATE OR REPLACE TEMP (?P<kind>TABLE|VIEW|MACRO) (?P<name>\w+)")
-_COMMENT = re.compile(r"--[^\n]*")
-_LITERAL = re.compile(r"'[^']*'")
-_WORD = re.compile(r"\w+")
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """One shared piece: the statement that makes it, and every word of it (names of other pieces are among them)."""
-
-    name: str
-    kind: str
-    statement: str
-    words: frozenset[str]
+_DOUBTS = "SELECT run, need, sentence FROM doubts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +56,8 @@ def judge(
         name: {run for run, scenario in scenario_of.items() if name in asked.get(scenario, ())} for name in names
     }
     chosen = [known[name] for name in names]
-    with _shared(connection, chosen):
+    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen)
+    with shared_pieces(connection, f"{queries}\n{witness_query()}\n{_DOUBTS}"):
         counted = {one.name: _count(connection, one, runs_asking[one.name]) for one in chosen}
         doubts = _doubts(connection, chosen)
         shown = [(name, run, first) for name in names for run, first in counted[name].first.items()]
@@ -125,6 +111,7 @@ def _count(connection: duckdb.DuckDBPyConnection, guarantee: Guarantee, runs: se
                 "SELECT run, consumer_group, key, messages, place, noticed_at, sentence FROM broken "
                 "WHERE rowid IN (SELECT min(rowid) FROM broken GROUP BY run) ORDER BY run"
             ).fetchall()
+        connection.execute("DROP TABLE temp.broken")
     except duckdb.Error as error:
         raise InternalError(f"the queries of {guarantee.name} ({guarantee.source_file}) fail: {error}") from error
     return _Counted(
@@ -138,57 +125,6 @@ def _doubts(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) 
     """Of each run, (need, sentence) for evidence that it lacks."""
     doubts: dict[int, list[tuple[str, str]]] = defaultdict(list)
     if any(one.needs for one in chosen):
-        for run, need, sentence in connection.execute("SELECT run, need, sentence FROM doubts").fetchall():
+        for run, need, sentence in connection.execute(_DOUBTS).fetchall():
             doubts[run].append((need, sentence))
     return doubts
-
-
-@contextmanager
-def _shared(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) -> Iterator[None]:
-    """Make the shared pieces that the guarantees name, and take them away afterwards."""
-    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen)
-    needed = _closure(_words(queries) | _words(witness_query()) | {"doubts"})
-    try:
-        for view in needed:
-            try:
-                connection.execute(view.statement)
-            except duckdb.Error as error:
-                raise InternalError(f"the shared view {view.name} fails: {error}") from error
-        yield
-    finally:
-        connection.execute("DROP TABLE IF EXISTS temp.broken")
-        for view in reversed(needed):
-            kind = "MACRO TABLE" if " AS TABLE" in view.statement and view.kind == "MACRO" else view.kind
-            connection.execute(f"DROP {kind} IF EXISTS temp.{view.name}")
-
-
-def _words(sql: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(_LITERAL.sub("", _COMMENT.sub("", sql))))
-
-
-@cache
-def _views() -> tuple[_View, ...]:
-    """All shared pieces, in the order of their files; a piece names only pieces before it."""
-    views = []
-    for file_name, text in view_sources():
-        for statement in re.split(r";[ \t]*(?:\n|\Z)", text):
-            if not _COMMENT.sub("", statement).strip():
-                continue
-            match = _STATEMENT.search(statement)
-            if match is None:
-                raise InternalError(
-                    f"{file_name}: not `CREATE OR REPLACE TEMP TABLE|VIEW|MACRO name`: {statement[:80]!r}"
-                )
-            views.append(_View(match["name"], match["kind"], statement, _words(statement)))
-    return tuple(views)
-
-
-def _closure(words: Iterable[str]) -> list[_View]:
-    """The pieces that are named, directly or by another one, in an order in which they can be made."""
-    wanted = set(words)
-    needed = []
-    for view in reversed(_views()):
-        if view.name in wanted:
-            needed.append(view)
-            wanted |= view.words
-    return needed[::-1]

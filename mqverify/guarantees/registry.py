@@ -240,7 +240,7 @@ def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
 
 
 def _is_guarantee(file_name: str) -> bool:
-    return file_name.endswith(".sql") and not file_name.startswith(("views", "witness"))
+    return file_name.endswith(".sql") and not file_name.startswith(("views", "witness", "trace"))
 
 
 def _own_files() -> list[tuple[str, str]]:

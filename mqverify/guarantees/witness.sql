@@ -68,7 +68,7 @@ settled AS (
 turned AS (
   SELECT
     s.witness, a.*, a.asked_at > s.noticed_at AS later, coalesce(g.delivery = 'exclusive', true) AS handed_round,
-    unit_of(p.name) AS unit,
+    p.name AS source_name,
     row_number() OVER (
       PARTITION BY s.witness, s.place, a.asked_at > s.noticed_at ORDER BY abs(a.asked_at - s.noticed_at)
     ) AS nth
@@ -91,48 +91,31 @@ looked AS (
 told AS (
   SELECT
     s.witness, CASE WHEN t.try = 1 THEN 0 ELSE 1 END AS weight, t.invoked_at AS at_ns, t.producer AS actor,
-    'sends it' || CASE WHEN t.try > 1 THEN ' again (try ' || t.try || ')' ELSE '' END || CASE t.outcome
-      WHEN 'acked' THEN ', acknowledged at ' || moment(t.completed_at)
-      WHEN 'failed' THEN ', failed for certain at ' || moment(t.completed_at)
-      ELSE ', and never learns whether it was stored' END AS event,
+    told_sending(t.try, t.outcome, t.completed_at) AS event,
     t.message, t.key, t.sequence, t.partition AS place, t.position
   FROM shown AS s JOIN sends AS t ON t.run = s.run AND t.message = s.message
   UNION ALL
   SELECT witness, CASE WHEN among_many THEN 5 ELSE 1 END, delivered_at, who(consumer, incarnation),
-    CASE
-      WHEN attempt > 1 THEN 'takes it up again (attempt ' || attempt || ')'
-      WHEN competing THEN 'takes it from its buffer' || CASE WHEN redelivered > 0 THEN ' (retry ' || redelivered || ')' ELSE '' END
-      ELSE 'is handed it' END
-    || CASE WHEN intact THEN '' ELSE ', altered' END || CASE WHEN started_at IS NULL THEN ' and never starts on it' ELSE '' END,
+    told_handing(attempt, competing, redelivered, intact, started_at),
     message, key, sequence, partition, position
   FROM handed
   UNION ALL
   SELECT witness, CASE WHEN among_many THEN 5 WHEN result IS NULL THEN 1 ELSE 3 END, started_at, who(consumer, incarnation),
-    CASE WHEN result IS NULL THEN 'starts handling it and never ends' ELSE 'starts handling it' END,
+    told_start(result),
     message, key, sequence, partition, position
   FROM handed
   WHERE started_at IS NOT NULL
   UNION ALL
   SELECT witness, CASE WHEN among_many THEN 5 ELSE 0 END, ended_at, who(consumer, incarnation),
-    CASE result WHEN 'handled' THEN 'handled it' WHEN 'refused' THEN 'is refused by the sink' ELSE 'fails to handle it' END,
+    told_end(result),
     message, key, sequence, partition, position
   FROM handed
   WHERE ended_at IS NOT NULL
   UNION ALL
   SELECT s.witness, s.weight, t.invoked_at, settler(t.settled_by, t.consumer, t.incarnation),
-    CASE WHEN t.settled_by IN ('consumer', 'observed', 'server') THEN '' ELSE 'its ' || t.settled_by || ' ' END
-    || CASE t.action
-      WHEN 'commit' THEN 'commits' WHEN 'checkpoint' THEN 'keeps the checkpoint' WHEN 'ack' THEN 'acknowledges'
-      WHEN 'skip' THEN 'skips' WHEN 'park' THEN 'parks' WHEN 'retry' THEN 'asks again for' WHEN 'expire' THEN 'forgets'
-      ELSE t.action END
-    || CASE WHEN t.covers = 'one' AND t.message IS NOT NULL THEN ' it' ELSE ' ' || unit_of(p.name) || ' ' || told_position(t.action, t.source_position) END
-    || CASE t.outcome
-      WHEN 'acked' THEN coalesce(
-        CASE
-          WHEN t.action = 'checkpoint' THEN ', stored at ' WHEN t.covers = 'one' THEN ', counted at '
-          ELSE ', acknowledged at ' END || moment(t.completed_at), ''
-      )
-      WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END,
+    told_settling(
+      t.action, t.settled_by, t.covers, t.message, p.name, t.source_position, t.outcome, t.completed_at
+    ),
     t.message, m.key, m.sequence, t.source, told_position(t.action, t.source_position)
   FROM settled AS s
   JOIN settlements AS t ON t.rowid = s.settlement
@@ -140,37 +123,24 @@ told AS (
   LEFT JOIN shown AS m ON m.witness = s.witness AND m.message = t.message
   UNION ALL
   SELECT witness, CASE WHEN nth = 1 AND NOT later THEN 2 ELSE 4 END, coalesce(done_at, asked_at), who(consumer, incarnation),
-    CASE
-      WHEN change = 'assigned' THEN CASE WHEN handed_round THEN 'is given the {place}' ELSE 'subscribes' END || CASE
-        WHEN start_position IS NULL THEN ''
-        WHEN start_from = 'committed' AND NOT handed_round
-          THEN ' behind ' || unit || ' ' || start_position - 1 || ', its checkpoint'
-        WHEN start_from = 'committed' THEN ' and starts at ' || unit || ' ' || start_position || ', as settled'
-        WHEN start_from = 'kept' THEN ' again and goes on at ' || unit || ' ' || start_position
-        WHEN start_from LIKE 'reset%' THEN ' and starts at ' || unit || ' ' || start_position || ', by the reset policy'
-        ELSE ' and starts at ' || unit || ' ' || start_position END
-      WHEN NOT handed_round THEN CASE change WHEN 'revoked' THEN 'ends its subscription' ELSE 'loses its subscription' END
-      WHEN change = 'revoked' THEN 'gives the {place} back'
-      ELSE 'loses the {place}' END,
+    told_assignment(change, handed_round, start_position, start_from, source_name),
     NULL, NULL, NULL, source, start_position
   FROM turned
   WHERE nth <= 3
   UNION ALL
   SELECT witness, CASE WHEN found THEN 4 ELSE 1 END, read_at, 'fresh reader',
-    CASE WHEN found THEN 'finds it' WHEN first_position >= end_position THEN 'finds the {place} empty'
-      ELSE 'does not find it among {position} ' || first_position || ' to ' || end_position - 1 END,
+    told_finding(found, first_position, end_position),
     message, key, sequence, partition, position
   FROM looked
   WHERE nth <= 3
   UNION ALL
-  SELECT DISTINCT w.witness, 2, k.ended_at, who(k.worker, k.incarnation), 'dies', NULL::BIGINT, NULL, NULL::BIGINT, NULL::BIGINT,
+  SELECT DISTINCT w.witness, 2, k.ended_at, who(k.worker, k.incarnation), told_ending(k.ending), NULL::BIGINT, NULL, NULL::BIGINT, NULL::BIGINT,
     NULL::BIGINT
   FROM witnessed AS w JOIN workers AS k ON k.run = w.run
   WHERE k.ending = 'crashed' AND k.ended_at IS NOT NULL
     AND (k.consumer_group IS NULL OR w.consumer_group IS NULL OR k.consumer_group = w.consumer_group)
   UNION ALL
-  SELECT w.witness, 2, f.began_at, 'fault', f.kind || CASE WHEN f.target = '' THEN '' ELSE ' ' || quoted(f.target) END
-    || CASE WHEN f.ended_at > f.began_at THEN ' until ' || moment(f.ended_at) ELSE '' END, NULL, NULL, NULL, NULL, NULL
+  SELECT w.witness, 2, f.began_at, 'fault', told_fault(f.kind, f.target, f.began_at, f.ended_at), NULL, NULL, NULL, NULL, NULL
   FROM witnessed AS w JOIN faults AS f ON f.run = w.run
   WHERE f.took_effect AND f.began_at IS NOT NULL
 )

@@ -16,7 +16,7 @@ from mqverify.events import (
     Witness,
 )
 
-__all__ = ["FORMAT", "JsonReport"]
+__all__ = ["FORMAT", "JsonReport", "run_document"]
 
 FORMAT = 1
 """Changes when a program that reads the report must change."""
@@ -37,7 +37,7 @@ class JsonReport:
                 self._version = event.version
             case RunFinished():
                 order = (event.summary.scenario, event.summary.run)
-                self._runs.append((*order, _run(event.spec, event.backend, event.summary)))
+                self._runs.append((*order, run_document(event.spec, event.backend, event.summary)))
             case ScenarioFinished():
                 self._results[event.scenario] = event.results
             case CheckFinished():
@@ -90,7 +90,7 @@ def _witness(witness: Witness) -> dict[str, Any]:
     }
 
 
-def _run(spec: str, backend: str, run: RunSummary) -> dict[str, Any]:
+def run_document(spec: str, backend: str, run: RunSummary) -> dict[str, Any]:
     return {
         "spec": spec,
         "backend": backend,

@@ -27,7 +27,7 @@ from mqverify.report.text import count, plain
 from mqverify.report.witness import print_witness, trimmed
 from mqverify.report.words import is_failure, mark_of, note_of, style_of, summary_line, verdict_and_expectation
 
-__all__ = ["TerminalReport"]
+__all__ = ["TerminalReport", "run_line"]
 
 _HEADINGS = ("", "backend", "guarantee", "verdict", "expected", "obligations")
 _NOTE_AT_LEAST = 24
@@ -153,7 +153,7 @@ class TerminalReport:
             line = Text(f"  {plain(scenario.backend)}: {plain(name)} {plain(value)}", style="dim")
             self._console.print(line, soft_wrap=True)
         for run in sorted(self._runs.get(scenario.scenario, ()), key=lambda run: run.run):
-            self._console.print(_indented(Text(_run_line(scenario.backend, run), style="dim")))
+            self._console.print(_indented(Text(run_line(scenario.backend, run), style="dim")))
 
 
 def _folded(results: tuple[Result, ...]) -> tuple[Result, ...]:
@@ -193,7 +193,7 @@ def _widths(results: list[Result], unicode: bool) -> list[int]:
     return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 
 
-def _run_line(backend: str, run: RunSummary) -> str:
+def run_line(backend: str, run: RunSummary) -> str:
     faults = [
         f"{plain(kind)} {'took effect' if done else plain(f'did not: {why}')}" for _, kind, done, why in run.faults
     ]

@@ -25,6 +25,7 @@ from mqverify.worlds.simulated import SimulatedWorld
 __all__ = [
     "Chunk",
     "Part",
+    "database",
     "judge_parts",
     "judge_runs",
     "patience",
@@ -124,7 +125,7 @@ def judge_parts(parts: Sequence[tuple[Scenario, Mapping[int, Recorded]]]) -> lis
     found: list[list[Finding]] = [[] for _ in parts]
     if not any(asked):
         return found
-    with _database() as connection:
+    with database() as connection:
         create_tables(connection)
         load_runs(connection, {run_of[place]: parts[place[0]][1][place[1]][0] for place in numbered})
         load_rows(connection, "runs", [_run_row(run_of[place], place, parts) for place in numbered])
@@ -144,7 +145,7 @@ def _named(witness: Witness, seed: int, words: Mapping[str, str]) -> Witness:
 
 
 @contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB in memory, on one thread; a folder for what does not fit is made only where it is needed."""
     with (
         tempfile.TemporaryDirectory(prefix="mqverify-") as spill,

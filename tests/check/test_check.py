@@ -73,19 +73,6 @@ def test_a_flipped_expectation_fails_with_a_witness(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
-def test_the_reproduce_line_shows_the_same_witness(tmp_path: Path) -> None:
-    flipped = copy(tmp_path, "settling/before-batch.yaml", "at_least_once: {violated: the rest of the batch was "
-                   "settled and never handled}", "at_least_once: held")  # fmt: skip
-    asked = ("--output-format", "json", "--runs", "4", "-b", "kafka")
-    first = json.loads(mqverify("check", flipped, *asked).stdout)
-    [result] = [one for one in first["results"] if one["guarantee"] == "at_least_once"]
-    words = result["reproduce"].split()
-    assert words[0] == "mqverify"
-    again = mqverify(*words[1:], "--output-format", "json")
-    [same] = [one for one in json.loads(again.stdout)["results"] if one["guarantee"] == "at_least_once"]
-    assert same["witness"]["events"] == result["witness"]["events"]
-
-
 def test_a_stale_waiver_fails(tmp_path: Path) -> None:
     stale = copy(tmp_path, "settling/after-handling.yaml", "settle_safety: held", "settle_safety: {violated: old news}")
     done = mqverify("check", stale, "--runs", "2")

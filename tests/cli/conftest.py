@@ -21,7 +21,13 @@ class Ran:
 @pytest.fixture(autouse=True)
 def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in tuple(os.environ):
-        if variable.startswith(("MQVERIFY_", "GITHUB_")) or variable in ("CI", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"):
+        if variable.startswith(("MQVERIFY_", "GITHUB_")) or variable in (
+            "CI",
+            "COLUMNS",
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "TERM",
+        ):
             monkeypatch.delenv(variable)
 
 
