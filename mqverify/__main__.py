@@ -46,10 +46,15 @@ def _run(arguments: list[str]) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
-    from mqverify.cli import app
+    from pathlib import Path
 
+    from mqverify.cli import app
+    from mqverify.cli.defaults import defaults_for
+
+    asks_only = {"-h", "--help", "--version"}.intersection(arguments)
+    defaults = {} if asks_only or not arguments else defaults_for(app, Path.cwd())
     try:
-        app(arguments, prog_name="mqverify")
+        app(arguments, prog_name="mqverify", default_map=defaults)
     except SystemExit as stop:
         context = stop.__context__  # typer ends two things in a way of its own
         if isinstance(context, BrokenPipeError):

@@ -7,10 +7,9 @@ cut the same way whatever the number of jobs, and folded in order, so that a che
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from mqverify.events import (
     CheckFinished,
     CheckStarted,
     Event,
+    Planned,
     Result,
     RunFinished,
     RunSummary,
@@ -36,13 +36,16 @@ from mqverify.guarantees.registry import catalogue
 from mqverify.guarantees.verdicts import fold
 from mqverify.spec.model import Expectation, Spec
 from mqverify.spec.registry import Registry
+from mqverify.units import format_duration
 from mqverify.worlds.base import Scenario
 from mqverify.worlds.selection import not_judged, select_scenarios, unsupported_reason
 
 if TYPE_CHECKING:
     from mqverify.worlds.chunk import Chunk, Part
 
-__all__ = ["Options", "check", "registry"]
+    _Awaited = tuple[Future[list[Chunk]], int]
+
+__all__ = ["Options", "check", "plan", "registry"]
 
 _SIMULATED_RUNS = 25
 
@@ -63,6 +66,8 @@ class Options:
     fail_fast: bool = False
     exit_zero: bool = False
     fail_on: str = "inconclusive"
+    max_time: int | None = None
+    """Nanoseconds for the whole check. What has not been run by then is inconclusive."""
 
 
 @dataclass
@@ -74,6 +79,34 @@ class _Gathered:
     details: dict[str, str] = field(default_factory=dict)
     failure: str | None = None
     """Why runs are missing."""
+    late: bool = False
+    """They are because the check's time was over."""
+
+    def add(self, chunk: Chunk) -> None:
+        findings, summaries, details = chunk
+        self.findings += findings
+        self.summaries += summaries
+        self.details |= details
+
+
+class _Clock:
+    """How long the check may take. No run is stopped in the middle: what has not begun in time is not begun."""
+
+    def __init__(self, max_time: int | None) -> None:
+        self._began = time.monotonic()
+        self._max_time = max_time
+        self.until = None if max_time is None else time.time() + max_time / 1e9
+        """As `time.time()` tells it, also in other processes."""
+
+    def wall_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    def ran_out(self) -> bool:
+        return self.until is not None and time.time() >= self.until
+
+    def why(self, done: int, runs: int) -> str:
+        longest = format_duration(self._max_time or 0)
+        return f"the check's time, {longest}, was over when {done:,} of {runs:,} runs were done; raise --max-time"
 
 
 def registry() -> Registry:
@@ -91,21 +124,21 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
 
     Chunks of runs are worked on by `executor`.
     """
-    began = time.monotonic()
+    clock = _Clock(options.max_time)
     scenarios = select_scenarios(specs, options.backends)
     runs = {scenario.number: _run_count(scenario, options) for scenario in scenarios}
     yield CheckStarted(__version__, len(specs), len(scenarios), sum(runs.values()))
     tally = _Tally()
     interrupted = False
     try:
-        for scenario, gathered in _run_all(scenarios, runs, options, executor):
+        for scenario, gathered in _run_all(scenarios, runs, options, executor, clock):
             yield _started(scenario, runs[scenario.number])
             for summary in gathered.summaries:
                 yield RunFinished(scenario.spec.name, scenario.label, summary)
             results = _results(scenario, gathered)
             for result in results:
                 tally.add(result)
-            if gathered.failure:
+            if gathered.failure and not gathered.late:
                 yield Warned(f"{scenario.spec.name} on {scenario.label}: {gathered.failure}")
             yield ScenarioFinished(
                 scenario.number, scenario.spec.name, scenario.spec.file, scenario.label, results,
@@ -116,8 +149,34 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
     except KeyboardInterrupt:
         interrupted = True
     yield CheckFinished(
-        tally.summary(), tally.exit_code(options, interrupted), round((time.monotonic() - began) * 1000), interrupted
+        tally.summary(),
+        tally.exit_code(options, interrupted),
+        clock.wall_ms(),
+        interrupted,
     )
+
+
+def plan(specs: Sequence[Spec], options: Options) -> list[Planned]:
+    """What a check would run, and what it could not judge. Raises what a check raises before anything runs."""
+    planned = []
+    for scenario in select_scenarios(specs, options.backends):
+        names = sorted(scenario.spec.expectations(scenario.label), key=_code)
+        reason = unsupported_reason(scenario)
+        missing = [] if reason else [(name, why) for name in names if (why := not_judged(scenario, name))]
+        planned.append(
+            Planned(
+                spec=scenario.spec.name,
+                file=scenario.spec.file,
+                backend=scenario.label,
+                system=scenario.system,
+                world=scenario.world,
+                runs=_run_count(scenario, options),
+                guarantees=tuple(names),
+                unsupported=reason,
+                not_judged=tuple(missing),
+            )
+        )
+    return planned
 
 
 # --- running ------------------------------------------------------------------------------------------------------
@@ -133,37 +192,37 @@ def _run_count(scenario: Scenario, options: Options) -> int:
 
 
 def _run_all(
-    scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, executor: Executor
+    scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, executor: Executor, clock: _Clock
 ) -> Iterator[tuple[Scenario, _Gathered]]:
-    """Work on all scenarios, and hand each on in its order when it is complete."""
-    pending = _submit(executor, [one for one in scenarios if one.world == "simulated"], runs, options.seed)
+    """Work on all scenarios, and hand each on in its order when it is complete, or when the time ran out."""
+    pending = _submit(executor, [one for one in scenarios if one.world == "simulated"], runs, options.seed, clock.until)
     try:
         for scenario in scenarios:
             if scenario.world == "real":
-                yield scenario, _run_real(scenario, runs[scenario.number], options.seed)
+                gathered = _run_real(scenario, runs[scenario.number], options.seed, clock)
             else:
-                yield scenario, _gather(pending[scenario.number])
+                gathered = _gather(pending[scenario.number])
+            done, planned = len(gathered.summaries), runs[scenario.number]
+            if done < planned and gathered.failure is None:
+                gathered.failure, gathered.late = clock.why(done, planned), True
+            yield scenario, gathered
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
 
 
 def _submit(
-    executor: Executor, scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int
-) -> dict[int, list[Callable[[], Chunk]]]:
+    executor: Executor, scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int, until: float | None
+) -> dict[int, list[_Awaited]]:
     """Hand all runs to the executor, in tasks of about equal size; how to get at each scenario's chunks."""
     from mqverify.worlds.chunk import run_simulated_parts
 
-    pending: dict[int, list[Callable[[], Chunk]]] = {scenario.number: [] for scenario in scenarios}
+    pending: dict[int, list[_Awaited]] = {scenario.number: [] for scenario in scenarios}
     for task in _tasks(scenarios, runs, seed):
-        future = executor.submit(run_simulated_parts, task)
+        future = executor.submit(run_simulated_parts, task, until)
         for index, (scenario, _) in enumerate(task):
-            pending[scenario.number].append(partial(_chunk_of, future, index))
+            pending[scenario.number].append((future, index))
     return pending
-
-
-def _chunk_of(future: Future[list[Chunk]], index: int) -> Chunk:
-    return future.result()[index]
 
 
 def _tasks(scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int) -> Iterator[list[Part]]:
@@ -185,27 +244,25 @@ def _tasks(scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int) ->
         yield task
 
 
-def _gather(chunks: Sequence[Callable[[], Chunk]]) -> _Gathered:
+def _gather(awaited: Sequence[_Awaited]) -> _Gathered:
     gathered = _Gathered()
-    for result in chunks:
-        findings, summaries, details = result()
-        gathered.findings += findings
-        gathered.summaries += summaries
-        gathered.details |= details
+    for future, index in awaited:
+        gathered.add(future.result()[index])
     return gathered
 
 
-def _run_real(scenario: Scenario, runs: int, seed: int) -> _Gathered:
+def _run_real(scenario: Scenario, runs: int, seed: int, clock: _Clock) -> _Gathered:
     from mqverify.worlds.real_chunk import run_real_chunk
 
-    if not runs:
-        return _Gathered()
+    gathered = _Gathered()
+    if not runs or clock.ran_out():
+        return gathered
     try:
-        chunk, failure = run_real_chunk(scenario, list(range(seed, seed + runs)))
+        chunk, gathered.failure = run_real_chunk(scenario, list(range(seed, seed + runs)), enough=clock.ran_out)
     except BackendError as error:
-        return _Gathered(failure=str(error))
-    gathered = _gather([lambda: chunk])
-    gathered.failure = failure
+        gathered.failure = str(error)
+    else:
+        gathered.add(chunk)
     return gathered
 
 

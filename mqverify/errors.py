@@ -3,6 +3,7 @@
 MqverifyError                 base: catch this one, and `str(error)` tells the user what to do
 ├── UsageError                the command line asks for something that cannot be (exit 2)
 ├── SpecError                 specs with mistakes; carries all diagnostics of all files (exit 2)
+│   └── DefaultsError         defaults of options with mistakes, in pyproject.toml or mqverify.toml (exit 2)
 ├── BackendError              a backend cannot be had or broke off
 │   ├── BackendUnavailable    it cannot be started or reached (exit 3: nothing is decided)
 │   └── BackendLost           it was there and went away in mid-run (exit 3)
@@ -25,6 +26,7 @@ __all__ = [
     "BackendError",
     "BackendLost",
     "BackendUnavailable",
+    "DefaultsError",
     "HistoryError",
     "InternalError",
     "MqverifyError",
@@ -45,10 +47,18 @@ class UsageError(MqverifyError):
 class SpecError(MqverifyError):
     """The specs have mistakes. `diagnostics` holds all of them, of all files, in order of file and position."""
 
+    where = "the specs"
+
     def __init__(self, diagnostics: "Sequence[Diagnostic]") -> None:
         self.diagnostics = tuple(diagnostics)
         count = len(self.diagnostics)
-        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in the specs")
+        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in {self.where}")
+
+
+class DefaultsError(SpecError):
+    """A file that gives defaults for options has mistakes. `diagnostics` holds all of them."""
+
+    where = "the defaults of options"
 
 
 class BackendError(MqverifyError):

@@ -11,6 +11,7 @@ __all__ = [
     "CheckFinished",
     "CheckStarted",
     "Event",
+    "Planned",
     "Result",
     "RunFinished",
     "RunSummary",
@@ -164,6 +165,23 @@ class CheckFinished:
     exit_code: int
     wall_ms: int
     interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One spec on one backend that a check would run: no event, but what `--dry-run` shows."""
+
+    spec: str
+    file: str
+    backend: str
+    system: str
+    world: World
+    runs: int
+    """0 where it is unsupported."""
+    guarantees: tuple[str, ...]
+    unsupported: str | None
+    not_judged: tuple[tuple[str, str], ...]
+    """(guarantee, why it is unsupported here), where the others are judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mqverify import __version__
-from mqverify.cli import check, contents, explain, list_, schema, trace, validate
+from mqverify.cli import check, contents, explain, init, list_, schema, trace, validate
 
 __all__ = ["app"]
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     "3 not decided, 4 a bug of mqverify, 130 interrupted.",
 )
 app.command("check")(check.check)
+app.command("init")(init.init)
 app.command("trace")(trace.trace)
 app.command("validate")(validate.validate)
 app.command("contents")(contents.contents)

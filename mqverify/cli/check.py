@@ -1,26 +1,37 @@
 """`mqverify check`: run specs, judge them, report."""
 
-from typing import Annotated, Literal
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mqverify.report.standard import ColorChoice, OutputFormat, Verbosity
+from mqverify.cli.options import LARGEST_SEED, duration, option
+from mqverify.errors import UsageError
+from mqverify.report.standard import (
+    ColorChoice,
+    OutputFormat,
+    Verbosity,
+    runs_on_github,
+    told_as_output_error,
+    wants_color,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mqverify.engine import Options
+    from mqverify.spec.model import Spec
 
 __all__ = ["check"]
-
-_LARGEST_SEED = 2**53
-"""Larger integers are not safe in the JSON of other languages."""
 
 
 def check(
     paths: Annotated[list[str], typer.Argument(metavar="PATHS", help="Specs, or folders of specs.")],
     backend: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "-b",
             "--backend",
-            envvar="MQVERIFY_BACKEND",
-            show_envvar=False,
             metavar="NAME[=TARGET]",
             help="Only this backend: a label in the specs, or a system. With a target (kafka=local) on a real one. "
             "May be repeated.",
@@ -28,79 +39,48 @@ def check(
     ] = None,
     keyword: Annotated[
         str | None,
-        typer.Option(
-            "-k",
-            envvar="MQVERIFY_KEYWORD",
-            show_envvar=False,
-            metavar="TEXT",
-            help="Only specs with this text in their name or path.",
-        ),
+        option("-k", variable="KEYWORD", metavar="TEXT", help="Only specs with this text in their name or path."),
     ] = None,
     tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tag",
-            envvar="MQVERIFY_TAG",
-            show_envvar=False,
-            metavar="TAG",
-            help="Only specs with this tag. May be repeated.",
-        ),
+        list[str] | None, option("--tag", metavar="TAG", help="Only specs with this tag. May be repeated.")
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            "--seed",
-            envvar="MQVERIFY_SEED",
-            show_envvar=False,
-            min=0,
-            max=_LARGEST_SEED,
-            metavar="N",
-            help="Seed of the first run.",
-        ),
-    ] = 0,
+    seed: Annotated[int, option("--seed", min=0, max=LARGEST_SEED, metavar="N", help="Seed of the first run.")] = 0,
     runs: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--runs",
-            envvar="MQVERIFY_RUNS",
-            show_envvar=False,
             min=1,
             metavar="N",
             help="Runs of each spec, with the seeds from --seed on.",
             show_default="what the spec says, else 25 simulated, 1 real",
         ),
     ] = None,
+    max_time: Annotated[
+        int | None,
+        option(
+            "--max-time",
+            parser=duration,
+            metavar="DURATION",
+            help="Begin no run after this time, such as 90s or 10m; what was not run is inconclusive.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "-j",
-            "--jobs",
-            envvar="MQVERIFY_JOBS",
-            show_envvar=False,
-            min=1,
-            metavar="N",
-            help="Processes to work in.",
-            show_default="one a core",
-        ),
+        option("-j", "--jobs", min=1, metavar="N", help="Processes to work in.", show_default="one a core"),
     ] = None,
     fail_fast: Annotated[
         bool, typer.Option("-x", "--fail-fast", help="Stop after the first spec that is not as expected.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be run, as text or json; run nothing, write no report.")
+    ] = False,
     output_format: Annotated[
-        OutputFormat,
-        typer.Option(
-            "--output-format",
-            envvar="MQVERIFY_OUTPUT_FORMAT",
-            show_envvar=False,
-            help="What is printed on standard output.",
-        ),
+        OutputFormat, option("--output-format", help="What is printed on standard output.")
     ] = "text",
     report: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--report",
-            envvar="MQVERIFY_REPORT",
-            show_envvar=False,
             metavar="FORMAT=PATH",
             help="Write a report to a file: json, jsonl, junit, markdown or text. May be repeated.",
         ),
@@ -110,29 +90,23 @@ def check(
     ] = False,
     fail_on: Annotated[
         Literal["violated", "inconclusive"],
-        typer.Option(
-            "--fail-on",
-            envvar="MQVERIFY_FAIL_ON",
-            show_envvar=False,
-            help="With `violated`, a guarantee that was not decided does not fail.",
-        ),
+        option("--fail-on", help="With `violated`, a guarantee that was not decided does not fail."),
     ] = "inconclusive",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only failures and the summary.")] = False,
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Witnesses of expected violations, runs and their digests too.")
-    ] = False,
-    color: Annotated[
-        ColorChoice,
+        bool,
         typer.Option(
-            "--color", envvar="MQVERIFY_COLOR", show_envvar=False, help="NO_COLOR and FORCE_COLOR are heeded."
+            "-v", "--verbose", help="Witnesses of expected violations, runs and their digests, the slowest specs too."
         ),
-    ] = "auto",
+    ] = False,
+    color: Annotated[ColorChoice, option("--color", help="NO_COLOR and FORCE_COLOR are heeded.")] = "auto",
 ) -> None:
     """Run specs on their backends and say which guarantees held.
 
     Without -b every backend of a spec is simulated. Exits with 0 when all is as the specs expect.
     An option with a value can also be given in the environment, such as MQVERIFY_SEED=7 or MQVERIFY_OUTPUT_FORMAT=json;
-    -k is MQVERIFY_KEYWORD. Where one may be repeated, blanks separate the values.
+    -k is MQVERIFY_KEYWORD. Where one may be repeated, blanks separate the values. Defaults for a project stand in
+    [tool.mqverify] of its pyproject.toml, or in mqverify.toml: seed = 7, output-format = "json".
     """
     from mqverify import engine
     from mqverify.cli import loading
@@ -140,7 +114,8 @@ def check(
     from mqverify.search.executors import make_executor
 
     verbosity: Verbosity = "quiet" if quiet else "verbose" if verbose else "normal"
-    specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
+    with loading.mistakes_annotated(output_format == "github" or (output_format == "text" and runs_on_github())):
+        specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
     options = engine.Options(
         backends=tuple(_backend(text) for text in backend or ()),
         seed=seed,
@@ -148,11 +123,29 @@ def check(
         fail_fast=fail_fast,
         exit_zero=exit_zero,
         fail_on=fail_on,
+        max_time=max_time,
     )
+    if dry_run:
+        _show_plan(specs, options, output_format, color)
+        return
     sinks = [*open_reports(report or ()), *standard_reports(output_format, verbosity, color)]
     with make_executor(jobs) as executor:
         code = deliver(engine.check(specs, options, executor), sinks)
     raise typer.Exit(code)
+
+
+def _show_plan(specs: "Sequence[Spec]", options: "Options", output_format: OutputFormat, color: ColorChoice) -> None:
+    from mqverify import engine
+    from mqverify.report.plan import write_plan, write_plan_as_json
+
+    if output_format not in ("text", "json"):
+        raise UsageError(f"--dry-run prints text or json; it has no --output-format {output_format}")
+    planned = engine.plan(specs, options)
+    with told_as_output_error():
+        if output_format == "json":
+            write_plan_as_json(planned, options.seed, sys.stdout)
+        else:
+            write_plan(planned, options.seed, sys.stdout, color=wants_color(color, sys.stdout))
 
 
 def _backend(text: str) -> tuple[str, str | None]:

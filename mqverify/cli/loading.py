@@ -1,15 +1,16 @@
 """Specs from the command line: read, warned of, and chosen."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mqverify.errors import UsageError
+from mqverify.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from mqverify.spec.model import Spec
 
-__all__ = ["load", "one", "select"]
+__all__ = ["load", "mistakes_annotated", "one", "select"]
 
 
 def load(paths: Sequence[str]) -> "Sequence[Spec]":
@@ -23,6 +24,19 @@ def load(paths: Sequence[str]) -> "Sequence[Spec]":
 
         sys.stderr.write(f"{render(warning)}\n\n")
     return loaded.specs
+
+
+@contextmanager
+def mistakes_annotated(wanted: bool) -> Iterator[None]:
+    """What is wrong with specs stands on standard output as annotations of GitHub too, if that is wanted."""
+    try:
+        yield
+    except SpecError as error:
+        if wanted:
+            from mqverify.report.github import annotate_mistakes
+
+            annotate_mistakes(error.diagnostics, sys.stdout)
+        raise
 
 
 def one(path: str) -> "Spec":

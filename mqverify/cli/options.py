@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["LARGEST_SEED", "option"]
+__all__ = ["LARGEST_SEED", "duration", "option"]
 
 LARGEST_SEED = 2**53
 """Larger integers are not safe in the JSON of other languages."""
@@ -17,3 +17,16 @@ def option(*names: str, command: str = "", **more: Any) -> Any:
     word = names[-1].lstrip("-").replace("-", "_").upper()
     variable = "_".join(filter(None, ("MQVERIFY", command.upper(), more.pop("variable", word))))
     return typer.Option(*names, envvar=variable, show_envvar=False, **more)
+
+
+def duration(text: str) -> int:
+    """`90s`, `10m` → nanoseconds, more than none."""
+    from mqverify.units import UnitError, parse_duration
+
+    try:
+        nanoseconds = parse_duration(text)
+    except UnitError as error:
+        raise typer.BadParameter(f"{error}; {error.help}") from None
+    if not nanoseconds:
+        raise typer.BadParameter("no time at all is not a time to run in")
+    return nanoseconds

@@ -30,6 +30,7 @@ from mqverify.report.words import is_failure, mark_of, note_of, style_of, summar
 __all__ = ["TerminalReport", "run_line"]
 
 _HEADINGS = ("", "backend", "guarantee", "verdict", "expected", "obligations")
+_SLOWEST = 5
 _NOTE_AT_LEAST = 24
 """Columns that a note must find beside the others; where there is less room it gets lines of its own."""
 
@@ -78,19 +79,35 @@ class TerminalReport:
             what = "interrupted" if end.exit_code == exits.INTERRUPTED else "broken off"
             judged = f"{len(scenarios):,} of {count(self._planned, 'scenario')} judged"
             self._console.print(Text(f"{what}: {judged}", style="yellow"))
+        if self._verbosity == "verbose":
+            self._print_slowest(scenarios)
         bad = end.summary.not_as_expected or end.summary.inconclusive or end.interrupted
         self._console.print(Text(summary_line(end, results), style="bold" if bad else "bold green"))
 
     def _print_witnesses(self, scenario: ScenarioFinished) -> None:
         """A block of each result that needs one. What showed one guarantee broken may show another: it is told once."""
         told: dict[Witness, Result] = {}
-        for result in scenario.results:
+        for result in _together(scenario.results):
             if is_failure(result) or (self._verbosity == "verbose" and result.verdict == "violated"):
                 same = told.setdefault(result.witness, result) if result.witness else result
                 print_witness(
                     self._console, result, unicode=self._unicode, same_as=same if same is not result else None
                 )
                 self._console.print()
+
+    def _print_slowest(self, scenarios: list[ScenarioFinished]) -> None:
+        """Where the time goes: the scenarios whose runs took longest, on whichever core they ran."""
+        took = {one.scenario: sum(run.wall_ms for run in self._runs.get(one.scenario, ())) for one in scenarios}
+        ran = [one for one in scenarios if took[one.scenario]]
+        slowest = sorted(ran, key=lambda one: (-took[one.scenario], one.scenario))[:_SLOWEST]
+        if len(slowest) < 2:
+            return
+        self._console.print(Text("slowest:", style="dim"))
+        for one in slowest:
+            runs = count(len(self._runs.get(one.scenario, ())), "run")
+            line = f"{took[one.scenario] / 1000:8.2f} s  {plain(one.file)} on {plain(one.backend)} ({runs})"
+            self._console.print(Text(line, style="dim"), soft_wrap=True)
+        self._console.print()
 
     def _print_specs(self, scenarios: list[ScenarioFinished], results: list[Result]) -> None:
         scenarios = [replace(scenario, results=_folded(scenario.results)) for scenario in scenarios]
@@ -170,6 +187,21 @@ def _folded(results: tuple[Result, ...]) -> tuple[Result, ...]:
         replace(same[0], guarantee=f"{which}{len(same)} guarantees") if len(same) > 1 else same[0]
         for same in alike.values()
     )
+
+
+def _together(results: tuple[Result, ...]) -> list[Result]:
+    """Those without a witness that are so for one reason as one, with all their names."""
+    alike: dict[tuple[object, ...], list[Result]] = {}
+    for result in results:
+        same = result.code if result.witness else (result.verdict, result.expected, result.expected_why, result.reason)
+        alike.setdefault((result.as_expected, same), []).append(result)
+    return [
+        replace(
+            group[-1],
+            guarantee=", ".join([*(f"{one.guarantee} ({one.code})" for one in group[:-1]), group[-1].guarantee]),
+        )
+        for group in alike.values()
+    ]
 
 
 def _cells(result: Result, unicode: bool) -> list[str]:

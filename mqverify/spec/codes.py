@@ -138,6 +138,30 @@ _FILES: Final = (
         "name: orders",
         "spec: orders survive a crash",
     ),
+    _code(
+        "MQ021",
+        "an unknown default of an option",
+        """[tool.mqverify] of the nearest pyproject.toml, or a mqverify.toml, gives defaults for the options of
+        `mqverify check`, by their long names; a table such as [tool.mqverify.trace] those of another command. A flag of
+        the command line and an MQVERIFY_* variable go before them.""",
+        '[tool.mqverify]\noutputformat = "json"',
+        '[tool.mqverify]\noutput-format = "json"',
+    ),
+    _code(
+        "MQ022",
+        "a wrong default of an option",
+        """A default is written as TOML writes it: numbers without quotes, texts in quotes, lists for options that may
+        be repeated, true or false for those without a value.""",
+        '[tool.mqverify]\nseed = "seven"',
+        "[tool.mqverify]\nseed = 7",
+    ),
+    _code(
+        "MQ023",
+        "a file of defaults that is not TOML",
+        "Defaults of options are read from pyproject.toml or mqverify.toml, which have to be TOML (https://toml.io).",
+        "[tool.mqverify\nseed = 7",
+        "[tool.mqverify]\nseed = 7",
+    ),
 )
 
 _WORDS: Final = (

@@ -67,10 +67,11 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     return max([least, backend.longest_wait(scenario.settings), own_pace, *times]) + SECOND
 
 
-def run_simulated_parts(parts: Sequence[Part]) -> list[Chunk]:
+def run_simulated_parts(parts: Sequence[Part], until: float | None = None) -> list[Chunk]:
     """Run the parts in the simulated world, and judge all their runs at once; one chunk for each part.
 
-    Judging a hundred runs together takes little longer than judging ten.
+    From `until` (as `time.time()` tells it) on no further run is begun, and what was run by then comes back. Judging a
+    hundred runs together takes little longer than judging ten.
     """
     recorded = []
     summaries = []
@@ -78,6 +79,8 @@ def run_simulated_parts(parts: Sequence[Part]) -> list[Chunk]:
         of_part: dict[int, Recorded] = {}
         of_part_summaries = []
         for seed in seeds:
+            if until is not None and time.time() >= until:
+                break
             began = time.perf_counter()
             of_part[seed] = rows, outcome = run_simulated(scenario, seed)
             wall_ms = round((time.perf_counter() - began) * 1000)

@@ -31,15 +31,18 @@ def _to_stderr(message: str) -> None:
 
 
 def run_real_chunk(
-    scenario: Scenario, seeds: Sequence[int], tell: Callable[[str], None] = _to_stderr
+    scenario: Scenario,
+    seeds: Sequence[int],
+    tell: Callable[[str], None] = _to_stderr,
+    enough: Callable[[], bool] = lambda: False,
 ) -> tuple[Chunk, str | None]:
     """Run the seeds on a broker that is started for them, one after the other, and judge all runs at once.
 
     If the broker goes away, the runs before that are judged all the same, and why the others are missing comes with
     them: a violation that was seen is one. What the workers of the broken run recorded is kept in its folder.
 
-    `tell` hears what takes long, and where the workers' files are. Raises BackendUnavailable if the broker cannot be
-    had at all.
+    No run is begun any more when there was `enough`. `tell` hears what takes long, and where the workers' files are.
+    Raises BackendUnavailable if the broker cannot be had at all.
     """
     recorded: dict[int, tuple[RunRows, Outcome]] = {}
     summaries: list[RunSummary] = []
@@ -52,6 +55,8 @@ def run_real_chunk(
             "client": f"kafka-python {importlib.metadata.version('kafka-python')}",
         }
         for seed in seeds:
+            if enough():
+                break
             began = time.perf_counter()
             try:
                 rows, outcome = run_real(scenario, seed, broker, tell)

@@ -81,6 +81,7 @@ def test_options_reach_the_engine(run: Run) -> None:
         "fail_fast": True,
         "exit_zero": True,
         "fail_on": "violated",
+        "max_time": None,
     }
 
 

@@ -6,8 +6,8 @@ import pytest
 from mqverify.errors import UsageError
 from mqverify.events import RunSummary
 from mqverify.guarantees.findings import Finding
-from mqverify.guarantees.shared import _views
 from mqverify.guarantees.registry import catalogue
+from mqverify.guarantees.shared import _views
 from mqverify.guarantees.verdicts import fold
 from mqverify.guarantees.witness import MOST_EVENTS
 from mqverify.report.text import clock as clock_of_reports

@@ -8,9 +8,10 @@ import pytest
 import mqverify.spec
 from mqverify.spec.codes import CODES, explain_code
 
+SPEC = Path(mqverify.spec.__file__).parent
 USED = {
     code
-    for path in Path(mqverify.spec.__file__).parent.glob("*.py")
+    for path in (*SPEC.glob("*.py"), SPEC.parent / "cli" / "defaults.py")
     if path.name not in {"codes.py", "diagnostics.py"}
     for code in re.findall(r'"(MQ\d{3})"', path.read_text(encoding="utf-8"))
 }
