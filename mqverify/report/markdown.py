@@ -48,7 +48,7 @@ class MarkdownReport:
     def _page(self, end: CheckFinished) -> str:
         scenarios = [scenario for _, scenario in sorted(self._scenarios.items())]
         results = [result for scenario in scenarios for result in scenario.results]
-        head = ["## mqverify", "", f"**{escaped(summary_line(end, results))}** (mqverify {escaped(self._version)})"]
+        head = ["## mqverify", "", f"**{escaped(summary_line(end, results))}** (mqverify {plain(self._version)})"]
         if end.interrupted:
             what = "Interrupted" if end.exit_code == exits.INTERRUPTED else "Broken off"
             head += ["", f"{what}: {len(scenarios):,} of {count(self._planned, 'scenario')} judged."]
