@@ -9,6 +9,7 @@ import typer
 
 from mqverify import __version__
 from mqverify.cli import check, contents, explain, init, list_, schema, trace, validate
+from mqverify.report.exits import MEANINGS
 
 __all__ = ["app"]
 
@@ -18,8 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all as expected, 1 something is not, 2 mistake in a spec or on the command line, "
-    "3 not decided, 4 a bug of mqverify, 130 interrupted.",
+    epilog=f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
 )
 app.command("check")(check.check)
 app.command("init")(init.init)

@@ -1,18 +1,19 @@
 """`mqverify explain NAME`: what a guarantee promises, and the queries that decide it."""
 
 import textwrap
+from collections.abc import Mapping
 
 from mqverify.guarantees.registry import Guarantee, Parameter, Unsupported
 
-__all__ = ["explain_guarantee"]
+__all__ = ["explain_guarantee", "guarantee_fields"]
 
 _WIDTH = 100
 _WORDS = {"{position}": "position", "{place}": "partition or stream", "{brace}": "{"}
 """What stands for the words that each system has of its own."""
 
 
-def explain_guarantee(guarantee: Guarantee) -> str:
-    """The header and the two queries of a guarantee as text for a terminal, without colors."""
+def guarantee_fields(guarantee: Guarantee) -> Mapping[str, str]:
+    """What its header says, by the name of each field, in words of no system; empty where there is nothing."""
     parameters = "; ".join(_parameter(one) for one in guarantee.parameters) or "none"
     if guarantee.wants_parameter:
         parameters = f"at least one of {parameters}"
@@ -27,10 +28,15 @@ def explain_guarantee(guarantee: Guarantee) -> str:
         "unsupported": "; ".join(_unsupported(one) for one in guarantee.unsupported_for),
         "file": guarantee.source_file,
     }
+    for token, word in _WORDS.items():
+        fields = {name: text.replace(token, word) for name, text in fields.items()}
+    return fields
+
+
+def explain_guarantee(guarantee: Guarantee) -> str:
+    """The header and the two queries of a guarantee as text for a terminal, without colors."""
     lines = [f"{guarantee.code} {guarantee.name}", ""]
-    for name, text in fields.items():
-        for token, word in _WORDS.items():
-            text = text.replace(token, word)
+    for name, text in guarantee_fields(guarantee).items():
         if text:
             lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name}: ".ljust(12), subsequent_indent=" " * 12)
     for name, query in (("obligations", guarantee.obligations), ("violations", guarantee.violations)):

@@ -1,11 +1,15 @@
 """Exit codes: what a command line or a CI job learns of a check. They never change their meaning."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from mqverify.errors import BackendError, InternalError, MqverifyError, OutputError
 
 __all__ = [
     "AS_EXPECTED",
     "CLOSED_PIPE",
     "INTERRUPTED",
+    "MEANINGS",
     "NOT_AS_EXPECTED",
     "OUR_BUG",
     "UNDECIDED",
@@ -22,6 +26,16 @@ OUR_BUG = 4
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 """As a shell says it of one that died of SIGPIPE."""
+
+MEANINGS: Final[Mapping[int, str]] = {
+    AS_EXPECTED: "all as expected",
+    NOT_AS_EXPECTED: "something is not",
+    USAGE: "mistake in a spec or on the command line",
+    UNDECIDED: "not decided",
+    OUR_BUG: "a bug of mqverify",
+    INTERRUPTED: "interrupted",
+}
+"""Those that a check can end with, in the words of the help text."""
 
 
 def code_of(error: BaseException) -> int:

@@ -1,7 +1,7 @@
 """Pages that explain and list what a spec can name, made from the registries, so that they are never out of date."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,13 @@ from mqverify.guarantees.explain import explain_guarantee
 from mqverify.guarantees.planned import NOT_JUDGED_YET, PLANNED
 from mqverify.guarantees.registry import catalogue, find
 from mqverify.report.text import count
+from mqverify.spec.backend_sections import show_value
 from mqverify.spec.codes import CODES, Code
 from mqverify.spec.issues import did_you_mean
 from mqverify.spec.registry import FaultKind, Registry, Setting, System, settings_of
 from mqverify.spec.vocabulary import SpecWord, spec_words, words_called
-from mqverify.units import format_duration, format_size
 
-__all__ = ["listing", "page_of"]
+__all__ = ["fault_fields", "listing", "page_of", "setting_fields"]
 
 _WIDTH = 100
 
@@ -81,15 +81,19 @@ def _fault_line(kind: FaultKind) -> str:
     return f"{kind.about} ({kind.missing})" if kind.missing else kind.about
 
 
-def _fault_page(kind: FaultKind) -> str:
-    fields = {
+def fault_fields(kind: FaultKind) -> Mapping[str, str]:
+    """What there is to say of a kind of fault, by the name of each field; empty where there is nothing."""
+    return {
         "fault": kind.about,
         "targets": ", ".join(kind.targets),
         "takes": ", ".join((*kind.takes, "when", "times")),
         "needs": ", ".join(kind.needs),
         "missing": kind.missing or "; ".join(sorted({*kind.missing_targets.values()})),
     }
-    return _page(kind.name, fields)
+
+
+def _fault_page(kind: FaultKind) -> str:
+    return _page(kind.name, fault_fields(kind))
 
 
 def _word_pages(words: Sequence[SpecWord]) -> str:
@@ -146,19 +150,41 @@ def _own_name(system: System, name: str) -> str | None:
     return name if name in settings_of(system.model) else _by_native(system).get(name)
 
 
-def _setting_page(system: System, own: str) -> str:
+def setting_fields(system: System, own: str) -> Mapping[str, str]:
+    """What there is to say of a setting, by the name of each field; empty where there is nothing."""
     setting = settings_of(system.model)[own]
-    fields = {
+    return {
         "about": setting.about,
         "default": _default(system, own, setting),
         "native": setting.native or "",
         "of": ", ".join(setting.part),
-        "words": ", ".join([*_spellings(setting), *setting.also, *filter(None, [setting.none])]),
+        "values": _values(setting),
         "missing": ", ".join(setting.later) and f"{', '.join(setting.later)}: with a later version of mqverify",
         "breaks": setting.breaks,
         "source": setting.source,
     }
-    return _page(f"{system.name}.{own}", fields)
+
+
+def _setting_page(system: System, own: str) -> str:
+    return _page(f"{system.name}.{own}", setting_fields(system, own))
+
+
+def _values(setting: Setting) -> str:
+    """What may stand behind a setting, in a line."""
+    if setting.kind == "flag":
+        return "true, false"
+    if setting.kind in ("choice", "choices"):
+        several = "one of, or a list of: " if setting.kind == "choices" else ""
+        return several + ", ".join([*_spellings(setting), *filter(None, [_example(setting), setting.none])])
+    least, most = (None if bound is None else show_value(setting, bound) for bound in (setting.least, setting.most))
+    bounds = f"{f', from {least}' if least else ''}{f' to {most}' if most else ''}"
+    what = {"duration": "a duration", "size": "a size", "count": "a whole number"}.get(setting.kind, "a number")
+    return "; ".join([f"{what}{bounds}", *setting.also, *filter(None, [setting.none])])
+
+
+def _example(setting: Setting) -> str:
+    """A text of the pattern that a choice takes beside its words: `per_key % [1-9][0-9]{0,4}` is `per_key % N`."""
+    return setting.pattern.replace("[1-9][0-9]{0,4}", "N")
 
 
 def _spellings(setting: Setting) -> list[str]:
@@ -170,24 +196,10 @@ def _spellings(setting: Setting) -> list[str]:
 
 
 def _default(system: System, name: str, setting: Setting) -> str:
-    return _shown(system.model.model_fields[name].get_default(call_default_factory=True), setting)
+    return show_value(setting, system.model.model_fields[name].get_default(call_default_factory=True))
 
 
-def _shown(value: Any, setting: Setting) -> str:
-    if value is None:
-        return setting.none or "unset"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) and setting.kind == "duration":
-        return format_duration(value)
-    if isinstance(value, int) and setting.kind == "size":
-        return format_size(value)
-    if isinstance(value, (tuple, list)):
-        return ", ".join(_shown(item, setting) for item in value)
-    return next((word for word, native in setting.words.items() if value == native), str(value))
-
-
-def _page(title: str, fields: dict[str, str]) -> str:
+def _page(title: str, fields: Mapping[str, str]) -> str:
     lines = [title, ""]
     for name, text in fields.items():
         if text:
