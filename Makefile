@@ -4,6 +4,7 @@
 #   make lint     format, style, types, import directions
 #   make bench    the benchmarks, with their figures
 #   make schema   write mqverify.schema.json, which editors use
+#   make docs     write docs/reference and the picture in README: what the code says of itself, and runs of specs
 #   make contents write specs/README.md: every claim, what came of it, the verdicts on each system
 
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
@@ -13,7 +14,7 @@ STAMP := .venv/.made-from-pyproject
 # In the order in which the article asks.
 QUESTIONS := retention partitions streams groups settling catch-up persistent ordering parking concurrency read-models
 
-.PHONY: check test lint format bench schema contents clean
+.PHONY: check test lint format bench schema docs contents clean
 .DEFAULT_GOAL := check
 
 check: $(STAMP)
@@ -38,6 +39,9 @@ bench: $(STAMP)
 schema: $(STAMP)
 	$(BIN)/mqverify schema > .venv/schema.json
 	mv .venv/schema.json mqverify.schema.json
+
+docs: $(STAMP)
+	$(BIN)/python -m docs.generator
 
 contents: $(STAMP)
 	$(BIN)/mqverify contents $(QUESTIONS:%=specs/%) --relative-to specs > .venv/contents.md

@@ -1,6 +1,15 @@
-"""For all tests: those on a real broker stay in one process, so that they do not fight for the machine."""
+"""For all tests: those on a real broker stay in one process, so that they do not fight for the machine.
+
+Without Java or a Kafka they are skipped, or fail if MQVERIFY_REQUIRE_KAFKA=1, as in CI. A broker that is there and
+does not come up always fails them.
+"""
+
+import os
 
 import pytest
+
+from mqverify.backends.kafka.jars import find_jars, find_java
+from mqverify.errors import BackendUnavailable
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real_kafka"):
             item.add_marker(pytest.mark.xdist_group("real_kafka"))
+
+
+@pytest.fixture(scope="session")
+def has_kafka() -> None:
+    """Java and the jars of a Kafka, fetched if need be."""
+    try:
+        find_java()
+        find_jars(print)
+    except BackendUnavailable as error:
+        if os.environ.get("MQVERIFY_REQUIRE_KAFKA") == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))

@@ -1,4 +1,4 @@
-"""What is shipped beside the code is true of it: the schema, the specs, the examples of the documents."""
+"""What is shipped beside the code is true of it: the schema, the specs, the page of claims."""
 
 import json
 import re
@@ -10,14 +10,11 @@ import yaml
 
 from mqverify import engine
 from mqverify.report.contents import page
-from mqverify.spec.load import load, load_text
+from mqverify.spec.load import load
 from mqverify.spec.schema import json_schema
 
 ROOT = Path(__file__).parents[1]
 SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
-LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
 def test_the_schema_in_the_repository_is_current() -> None:
@@ -38,19 +35,6 @@ def test_a_shipped_spec_is_small_told_and_known_to_the_schema(path: Path) -> Non
     jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     first_line = path.read_text().splitlines()[0]
     assert (path.parent / first_line.split("$schema=")[1]).resolve() == ROOT / "mqverify.schema.json"
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_examples_of_whole_specs_in_documents_are_right(path: Path) -> None:
-    for block in BLOCK.findall(path.read_text()):
-        if re.search(r"^spec:", block, re.MULTILINE):
-            load_text(block, path.name, engine.registry())
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_in_documents_lead_somewhere(path: Path) -> None:
-    for target in LINK.findall(path.read_text()):
-        assert (path.parent / target).exists(), target
 
 
 def test_the_page_of_claims_and_findings_is_current() -> None:
