@@ -1,7 +1,7 @@
 """The catalogue of guarantees: one `.sql` file each, with a header that says what is promised and what it needs.
 
-`catalogue()` reads the files beside this one; `parse_guarantee` reads any such file, also a user's own. The format is
-documented in docs/reference and shown by `mqverify explain NAME`.
+`catalogue()` reads the files beside this one; `parse_guarantee` reads any such file, also a user's own. Those
+files show the format.
 """
 
 import re

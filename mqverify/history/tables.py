@@ -1,6 +1,6 @@
 """The tables of a history: one row an event, typed, in one place.
 
-`SEMANTICS` in words lives in docs/reference; this file is its shape. Every table but `runs` and `parameters`
+What each column means is in docs/meaning.md; this file is their shape. Every table but `runs` and `parameters`
 begins with `run` and `stage`. Times are integer nanoseconds since the run's start. A column that may be null says so;
 null always means "the client does not learn it" or "it did not happen", never −1.
 

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = tuple(
+__all__ = ["DOCUMENTS", "ROOT", "SHELL", "Command", "anchors", "blocks", "code_spans", "commands", "links"]
+
+ROOT: Final = Path(__file__).parents[2]
+DOCUMENTS: Final = tuple(
     sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "specs").rglob("*.md")]),
 )
-SHELL = ("sh", "console")
+SHELL: Final = ("sh", "console")
 """Languages of blocks that are executed: commands alone, or commands behind `$` with what they print."""
 
 _COMMENT = re.compile(r"<!--\s*(?P<text>.*?)\s*-->", re.DOTALL)
@@ -61,12 +63,13 @@ class _Reading:
 
 
 @cache
-def tokens(document: Path) -> list[Token]:
+def _tokens(document: Path) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(document.read_text(encoding="utf-8"))
 
 
 def blocks(document: Path) -> Iterator[Token]:
-    yield from (token for token in tokens(document) if token.type == "fence")
+    """The fenced blocks: `info` is the language, `content` the text."""
+    yield from (token for token in _tokens(document) if token.type == "fence")
 
 
 def commands(document: Path) -> Iterator[Command]:
@@ -75,7 +78,7 @@ def commands(document: Path) -> Iterator[Command]:
 
 
 def _read(document: Path, reading: _Reading) -> Iterator[Command]:
-    for token in tokens(document):
+    for token in _tokens(document):
         if token.type == "html_block":
             _told(token.content, reading)
         elif token.type == "fence":
@@ -151,13 +154,14 @@ def _command(document: Path, line: int, text: str, reading: _Reading, output: st
 
 
 def code_spans(document: Path) -> Iterator[str]:
-    for token in tokens(document):
+    """What stands between backticks in sentences."""
+    for token in _tokens(document):
         yield from (child.content for child in token.children or () if child.type == "code_inline")
 
 
 def links(document: Path) -> Iterator[str]:
     """Where links and pictures lead, those within the repository."""
-    for token in tokens(document):
+    for token in _tokens(document):
         for child in token.children or ():
             target = child.attrGet("href") if child.type == "link_open" else child.attrGet("src")
             if target and not re.match(r"[a-z]+:", str(target)):
@@ -168,7 +172,7 @@ def anchors(document: Path) -> set[str]:
     """What a link may name behind `#`: headings as GitHub spells them, and ids."""
     found: set[str] = set()
     times: dict[str, int] = {}
-    for token, after in pairwise([*tokens(document), _END]):
+    for token, after in pairwise([*_tokens(document), _END]):
         if token.type == "heading_open":
             text = "".join(child.content for child in after.children or () if child.type in ("text", "code_inline"))
             slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
