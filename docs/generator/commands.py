@@ -79,6 +79,8 @@ def _parameter(name: str, annotation: Any, info: ArgumentInfo | OptionInfo) -> P
     is_argument = isinstance(info, ArgumentInfo)
     names = tuple(info.param_decls or ()) or ((name.upper(),) if is_argument else (f"--{name.replace('_', '-')}",))
     value = "" if flag else info.metavar or ("|".join(choices) or name.upper())
+    if is_argument and get_origin(annotation) is list:
+        value += "..."
     default = info.show_default if isinstance(info.show_default, str) else _shown(info.default, flag)
     variable = info.envvar if isinstance(info.envvar, str) else " ".join(info.envvar or ())
     return Parameter(names, value, info.help or "", choices, default, variable, is_argument)

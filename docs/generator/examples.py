@@ -16,7 +16,7 @@ from mqverify.spec.load import load
 from mqverify.spec.model import Expectation, Spec
 from mqverify.worlds.selection import not_judged, select_scenarios, unsupported_reason
 
-__all__ = ["Example", "example_of"]
+__all__ = ["Example", "example_of", "expecting"]
 
 _ROOT = Path(__file__).parents[2]
 _MOST_SEEDS = 100
@@ -41,7 +41,7 @@ def example_of(guarantee: str, verdict: VerdictName) -> Example | None:
 
     None: no shipped spec expects it. A spec that expects it and never shows it is a `LookupError`.
     """
-    for spec, label, expected in _expecting(guarantee, verdict):
+    for spec, label, expected in expecting(guarantee, verdict):
         for seed in range(_MOST_SEEDS):
             finished = _run(spec.file, label, seed)
             result = next(one for one in finished.results if one.guarantee == guarantee)
@@ -53,7 +53,8 @@ def example_of(guarantee: str, verdict: VerdictName) -> Example | None:
     return None
 
 
-def _expecting(guarantee: str, verdict: str) -> Iterator[tuple[Spec, str, Expectation]]:
+def expecting(guarantee: str, verdict: str) -> Iterator[tuple[Spec, str, Expectation]]:
+    """The shipped specs that expect the verdict of the guarantee, by path, with the backend that they expect it of."""
     for spec in _shipped():
         for label in spec.backends:
             expected = spec.expectations(label).get(guarantee)

@@ -110,9 +110,10 @@ def _lay_out(command: Command, folder: Path) -> None:
 
 @contextmanager
 def _environment(more: dict[str, str]) -> Iterator[None]:
+    """That of a reader who has set nothing, with one job, without colours, and with what is given."""
     before = dict(os.environ)
     for name in before:
-        if name == "COLUMNS" or name.startswith("MQVERIFY_"):
+        if name in ("COLUMNS", "CI", "FORCE_COLOR") or name.startswith(("MQVERIFY_", "GITHUB_")):
             del os.environ[name]
     os.environ.update(_ENVIRONMENT | more)
     try:

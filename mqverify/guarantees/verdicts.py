@@ -86,6 +86,6 @@ def _held(
 ) -> str:
     tested = sum(one.obligations for one in findings)
     runs = f"{len(deciding)} of {len(summaries)} runs" if len(summaries) != 1 else "its run"
-    reason = f"no violation in {tested} tests, decided by {runs}"
+    reason = f"no violation in {tested} {'test' if tested == 1 else 'tests'}, decided by {runs}"
     doubts = list(dict.fromkeys(doubt for one in findings for doubt in one.doubts))
     return f"{reason}; not judged: {doubts[0]}" if doubts else reason
