@@ -5,8 +5,9 @@ a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
@@ -14,7 +15,11 @@ from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
-__all__ = ["Adapter", "Admin", "Backend", "SimulatedBroker"]
+__all__ = ["Adapter", "Admin", "Backend", "NotDone", "SimulatedBroker"]
+
+
+class NotDone(Exception):
+    """What a fault asks of an administrator came to nothing. Its text says why, for people."""
 
 
 class Admin(Protocol):
@@ -48,7 +53,12 @@ class Admin(Protocol):
 
     def footprint(self) -> Mapping[str, int]: ...
 
-    def add_partitions(self, total: int) -> None: ...
+    def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
+        """What an administrator can be asked to do as a fault, by the fault's kind (`add_partitions`, `scavenge` …).
+
+        Each is done when it returns, and raises `NotDone` where it came to nothing. What it may have removed from then
+        on is said in the history's `settings` before it removes it.
+        """
 
     def close(self) -> None: ...
 
@@ -69,6 +79,17 @@ class Adapter(Protocol):
 
 class SimulatedBroker(Protocol):
     """A broker model under a kernel."""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The names of its processes: what `broker` means to the network, as one end of a cut or a delay."""
+
+    def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
+        """The next request from one of these workers (any incarnation) that appends (of a producer) or settles (of a
+        consumer: a commit, ack, nack) is done, its reply is dropped, and its connection breaks.
+
+        `struck(worker name)` is called once, when the reply is dropped. Asked again, one more reply is lost.
+        """
 
     def library(self, process: Process, observer: Any = None) -> Any:
         """The look-alike of the client library, as one process sees it. `observer` is told of what the client settles

@@ -26,6 +26,9 @@ class PlannedFault:
     handler: int
     choice: float
     """In [0, 1): which of several targets."""
+    before: float = 0
+    """`delete_records`: the first position that stays, or a share of 1 of what there is if `before_share`."""
+    before_share: bool = False
 
     @property
     def kind(self) -> str:
@@ -60,6 +63,7 @@ def draw_faults(faults: Sequence[Fault], messages: int, seed: int) -> tuple[Plan
         for _ in range(repetitions):
             position = dice.uniform(fault.when.low, fault.when.high)
             threshold = 0
+            low, high, share = fault.options.get("before", (0, 0, False))
             if fault.when.metric == "time":
                 threshold = round(position)
             elif fault.when.metric not in {"now", "drained"}:
@@ -74,6 +78,8 @@ def draw_faults(faults: Sequence[Fault], messages: int, seed: int) -> tuple[Plan
                     duration=dice.randint(*(fault.duration or (0, 0))),
                     handler=dice.randint(*(fault.handler or (0, 0))),
                     choice=dice.random(),
+                    before=dice.uniform(low, high) if high else 0,
+                    before_share=share,
                 )
             )
     return tuple(planned)

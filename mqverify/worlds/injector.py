@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mqverify.backends.base import NotDone
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.targets import candidates, groups_of, is_everybody
 from mqverify.workload.groups import Worker
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from mqverify.worlds.conductor import Conductor
 
 __all__ = ["Injector"]
+
+_REMOVING = {"delete_records", "scavenge", "replay_parked", "delete_stream"}
+"""What an administrator does that can take messages out of a place."""
 
 
 @dataclass
@@ -47,8 +51,8 @@ class Injector:
             "pause": self._pause,
             "slow": self._slow,
             "pass": self._pass_time,
-            "add_partitions": self._add_partitions,
         }
+        self._actions |= dict.fromkeys(conductor.world.admin.acts(), self._ask_admin)
 
     def begin(self) -> None:
         """Set every fault waiting for what it waits for."""
@@ -224,9 +228,18 @@ class Injector:
         state.phase, state.began_at = "active", self._world.stamp()
         self._conductor.appoint(state.planned.duration, lambda: self._over(state))
 
-    def _add_partitions(self, state: _State) -> None:
-        state.began_at = self._world.stamp()
-        self._world.admin.add_partitions(state.planned.fault.amount or 0)
+    def _ask_admin(self, state: _State) -> None:
+        """Have an administrator do it; what it may remove or move is read before."""
+        kind = state.planned.kind
+        if kind in _REMOVING:
+            self._conductor.read_afresh(f"before {kind} of fault {state.planned.number}")
+        began_at = self._world.stamp()
+        try:
+            self._world.admin.acts()[kind](state.planned)
+        except NotDone as reason:
+            state.why_not = str(reason)
+        else:
+            state.began_at = began_at
         self._conductor.note_places()
         self._over(state)
 

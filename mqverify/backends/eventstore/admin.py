@@ -6,6 +6,7 @@ from typing import Any, Final
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
 from mqverify.backends.eventstore.reader import FreshReader, Seen, caught_up
 from mqverify.backends.eventstore.revisions import has_more, last_position
+from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.units import SECOND
 from mqverify.workload.groups import ConsumerGroup
@@ -64,8 +65,9 @@ class EventStoreAdmin:
             except exceptions.NotFound:
                 continue
 
-    def add_partitions(self, total: int) -> None:
-        """Never asked for: `SYSTEM.misses` says before a run that there are none."""
+    def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
+        """None of Kafka's: `SYSTEM.misses` says before a run what there is not."""
+        return {}
 
     def places(self) -> list[str]:
         return self._binding.places()

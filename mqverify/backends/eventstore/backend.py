@@ -1,7 +1,7 @@
 """Event Store as a backend: what the worlds ask of it beyond the adapter."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mqverify.backends.base import SimulatedBroker
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
@@ -38,6 +38,13 @@ class _SimulatedNode:
     def leader(self, group: str) -> str | None:
         """No consumer of a subscription leads the others."""
         return None
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        return ("node",)
+
+    def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
+        raise NotImplementedError
 
     def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Write down checkpoints and events parked; tell consumers which of their acks and nacks were applied.

@@ -1,10 +1,13 @@
 """Provisioning and fresh reading through kafka-python's API, outside all consumer groups."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mqverify.backends.base import NotDone
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
+from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.workload.groups import ConsumerGroup
 
@@ -38,8 +41,10 @@ class KafkaAdmin:
         self._dead_letters: list[_Place] = []
         self._admin = self._library.KafkaAdminClient(bootstrap_servers=binding.address, client_id="mqverify")
         self._reader: Any = None
+        self._note_limit: Callable[[str, int, str], object] = lambda _name, _place, _value: None
 
     def create(self, rows: RunRows, stamp: Callable[[], int]) -> None:
+        self._note_limit = lambda name, place, value: rows.add("settings", name, place, value, stamp())
         settings = self._binding.settings
         count = settings.partitions
         if count == "per_key":
@@ -63,9 +68,31 @@ class KafkaAdmin:
     def remove(self) -> None:
         self._admin.delete_topics([self._binding.topic, *(place.partition.topic for place in self._dead_letters)])
 
-    def add_partitions(self, total: int) -> None:
+    def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
+        return {"add_partitions": self._add_partitions, "delete_records": self._delete_records}
+
+    def _add_partitions(self, planned: PlannedFault) -> None:
+        total = planned.fault.amount or 0
         self._admin.create_partitions({self._binding.topic: total})
         self._partitions = total
+
+    def _delete_records(self, planned: PlannedFault) -> None:
+        """Move a partition's log start offset (`DeleteRecords`, KIP-107); only what the broker has can be deleted."""
+        number = planned.fault.options["partition"]
+        if number >= self._partitions:
+            raise NotDone(f"there is no partition {number}")
+        partition = self._library.TopicPartition(self._binding.topic, number)
+        consumer = self._consumer()
+        first = consumer.beginning_offsets([partition])[partition]
+        end = consumer.end_offsets([partition])[partition]
+        asked = planned.before
+        before = first + math.ceil(asked * (end - first) - 1e-9) if planned.before_share else round(asked)
+        if before > end:
+            raise NotDone(f"partition {number} ends at offset {end}, and nothing can be deleted before {before}")
+        if before <= first:
+            raise NotDone(f"partition {number} held nothing before offset {before}")
+        self._note_limit("delete_records", number, str(before))
+        self._admin.delete_records({partition: before})
 
     def places(self) -> list[str]:
         return [f"partition {number}" for number in range(self._partitions)]

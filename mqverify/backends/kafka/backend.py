@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from mqverify.backends.base import SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
@@ -29,6 +29,13 @@ class _SimulatedKafka:
     def leader(self, group: str) -> str | None:
         name: str | None = self._cluster.leader(group)
         return name
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        return ("broker",)
+
+    def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
+        raise NotImplementedError
 
     def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """A Kafka broker settles nothing by itself; what the client commits, its observer is told."""
