@@ -10,6 +10,7 @@ __all__ = ["FAULT_KINDS"]
 _WORKERS: Final = ("consumer", "leader", "all consumers", "producer")
 _BROKERS: Final = ("broker", "broker of partition 0", "node leader")
 _LATER: Final = "comes with a later version of mqverify"
+_FAR_ENDS: Final = dict.fromkeys(_BROKERS[1:], f"a link to one of several brokers {_LATER}")
 _NO_BROKER_FAULTS: Final = dict.fromkeys(_BROKERS, f"a fault of a broker {_LATER}")
 
 _KINDS: Final = (
@@ -50,73 +51,72 @@ _KINDS: Final = (
     ),
     FaultKind(
         name="cut",
-        about="nothing passes between the two, one way or both; connections stay open",
+        about="nothing passes between a worker and the broker, both ways or only from the first to the second: what is "
+        "sent waits, as in TCP, and arrives when the cut ends; connections stay open, every incarnation of the worker "
+        "is behind it",
         subject="link",
         targets=(*_WORKERS, *_BROKERS),
         takes=("for", "one_way", "group"),
         needs=("for",),
-        missing=f"a network partition {_LATER}",
+        missing_targets=_FAR_ENDS,
     ),
     FaultKind(
         name="delay",
-        about="what passes between the two takes longer",
+        about="what passes between a worker and the broker takes longer, each message by as much as it draws from 'by'",
         subject="link",
         targets=(*_WORKERS, *_BROKERS),
         takes=("by", "for", "group"),
         needs=("by", "for"),
-        missing=f"latency on a link {_LATER}",
+        missing_targets=_FAR_ENDS,
     ),
     FaultKind(
         name="lose",
-        about="the request is done, its reply is dropped and the connection breaks",
+        about="an append (of a producer) or a settlement (of a consumer) is done, its reply is dropped and the "
+        "connection breaks; 'times' says how many replies are lost, the next ones of whichever worker is meant",
         subject="ack",
         takes=("of", "group"),
-        missing=f"a lost reply {_LATER}",
+        needs=("of",),
     ),
     FaultKind(
         name="add_consumers",
-        about="so many more consumers join the group",
+        about="so many more consumers join the group, numbered on: consumer-4 after consumer-3",
         subject="count",
         takes=("group",),
-        missing=f"consumers that join in mid-run ('joins: drained' apart): the fault {_LATER}",
     ),
     FaultKind(
         name="remove_consumers",
-        about="so many consumers leave the group cleanly",
+        about="so many consumers leave the group cleanly, those that were started last first: each finishes the batch "
+        "that it has in hand, settles and closes its client",
         subject="count",
         takes=("group",),
-        missing=f"consumers that leave in mid-run: the fault {_LATER}",
     ),
     FaultKind(
         name="delete_records",
-        about="an administrator deletes the records of a partition before a position or a share",
+        about="an administrator deletes what lies in a partition before a position, or that share of what is there now",
         subject="place",
-        missing=f"deleting records {_LATER}",
     ),
     FaultKind(
         name="scavenge",
         about="Event Store removes what retention and deletion have marked",
         subject="nothing",
-        missing=f"a scavenge {_LATER}",
     ),
     FaultKind(
         name="replay_parked",
         about="Event Store puts parked events back into the subscription",
         subject="nothing",
         takes=("group",),
-        missing=f"replaying parked events {_LATER}",
     ),
     FaultKind(
         name="delete_stream",
-        about="an administrator deletes a stream",
+        about="an administrator deletes the stream of a key",
         subject="name",
-        missing=f"deleting a stream {_LATER}",
     ),
     FaultKind(
         name="clock_skew",
-        about="a worker's clock is off: record timestamps and client timers see it",
+        about="the clock of a producer's machine is off from the trigger to the end of the run: the records that its "
+        "client stamps say so, and retention believes them; timers are monotonic and do not see it",
         subject="skew",
-        missing=f"clock skew {_LATER}",
+        missing_targets={"consumer": "a consumer stamps no records, and its client's timers are monotonic"},
     ),
 )
 

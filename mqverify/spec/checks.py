@@ -34,6 +34,7 @@ def check_spec(
         _check_point(line, workload, issues)
         _check_moment(line, workload, issues)
     _check_partitions(lines, backends, workload.keys.count, registry, issues)
+    _check_numbers(lines, workload, issues)
     _check_recovery(backends, entries, registry, issues)
 
 
@@ -167,7 +168,11 @@ def _check_partitions(
     for section in backends.values():
         there = registry.systems[section.system].partitions(section.settings, keys)
         for line in lines:
-            if line.kind.name != "add_partitions" or there is None or line.fault.amount is None:
+            if there is None:
+                continue
+            if line.kind.subject == "place":
+                _check_partition(line, section.label, max(there, *_totals(lines)), issues)
+            if line.kind.name != "add_partitions" or line.fault.amount is None:
                 continue
             if line.fault.amount <= there:
                 issues.error(
@@ -177,6 +182,46 @@ def _check_partitions(
                     "it is the new total, and a topic never loses partitions",
                 )
             there = max(there, line.fault.amount)
+
+
+def _totals(lines: Sequence[FaultLine]) -> list[int]:
+    """How many partitions there come to be."""
+    return [line.fault.amount or 0 for line in lines if line.kind.name == "add_partitions"] or [0]
+
+
+def _check_partition(line: FaultLine, label: str, there: int, issues: Issues) -> None:
+    number = line.fault.options["partition"]
+    if number >= there:
+        those = f"{there} partitions: 0 to {there - 1}" if there > 1 else "1 partition: 0"
+        issues.error(
+            "MQ211", f"there is no partition {number}", line.places["delete_records"], f"'{label}' has {those}"
+        )
+
+
+def _check_numbers(lines: Sequence[FaultLine], workload: Workload, issues: Issues) -> None:
+    """Whether those who are to leave are there, and may."""
+    for line in lines:
+        kind, fault = line.kind.name, line.fault
+        if kind not in {"add_consumers", "remove_consumers"} or fault.group is None:
+            continue
+        at = line.places[kind]
+        if workload.shard is not None:
+            issues.error(
+                "MQ218",
+                f"'{kind}' with 'shard: {workload.shard}', which gives each consumer a share of the keys",
+                at,
+                "the number of shards stays: remove one of them",
+            )
+        elif kind == "remove_consumers":
+            there = workload.groups[fault.group].consumers or workload.consumers
+            there += sum(
+                (other.fault.amount or 0) * other.fault.times
+                for other in lines
+                if other.kind.name == "add_consumers" and other.fault.group == fault.group
+            )
+            leave = (fault.amount or 0) * fault.times
+            if leave > there:
+                issues.error("MQ218", f"{leave} consumers are to leave, and there are {there}", at, "remove fewer")
 
 
 def _check_recovery(

@@ -282,6 +282,22 @@ _WORDS: Final = (
         "partitions: 6 … add_partitions: 12",
     ),
     _code(
+        "MQ217",
+        "no link",
+        """Workers talk to the broker, and not to each other, so a cut and a delay have a worker at one end and the
+        broker at the other. With 'one_way: true' the order says which way is stopped.""",
+        "cut: [consumer-1, consumer-2]",
+        "cut: [consumer-1, broker]",
+    ),
+    _code(
+        "MQ218",
+        "not as many consumers",
+        """Consumers that leave have to be there: those that the group begins with, and those that add_consumers
+        brings. The consumers of a group with 'shard: key' each own a share of the keys, so their number stays.""",
+        "consumers: 3 … remove_consumers: 4",
+        "consumers: 3 … remove_consumers: 1",
+    ),
+    _code(
         "MQ220",
         "an unknown guarantee",
         """Guarantees are named as 'mqverify list' shows them; 'mqverify explain NAME' prints what each promises.""",

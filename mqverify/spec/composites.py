@@ -19,6 +19,7 @@ class List:
     item: Shape
     single: bool = False
     least: int = 0
+    most: int | None = None
     what: str = "a list"
 
     def read(self, node: Node, issues: Issues) -> Any:
@@ -34,12 +35,17 @@ class List:
         if len(values) < self.least:
             issues.error("MQ206", f"{self.what} of {len(values)} is too short", node, f"at least {self.least}")
             return INVALID
+        if self.most is not None and len(values) > self.most:
+            issues.error("MQ206", f"{self.what} of {len(values)} is too long", node, f"at most {self.most}")
+            return INVALID
         return INVALID if any(value is INVALID for value in values) else values
 
     def schema(self) -> JsonSchema:
         many: JsonSchema = {"type": "array", "items": self.item.schema()}
         if self.least:
             many["minItems"] = self.least
+        if self.most is not None:
+            many["maxItems"] = self.most
         return {"anyOf": [self.item.schema(), many]} if self.single else many
 
 

@@ -6,7 +6,7 @@ from mqverify.spec.backend_sections import backends_schema, read_backends, secti
 from mqverify.spec.checks import check_spec
 from mqverify.spec.composites import List, OneOf, Record, Word, unknown_key
 from mqverify.spec.expectations import expectations_schema, read_expectations
-from mqverify.spec.fault_lines import FaultLine, fault_schema, read_fault
+from mqverify.spec.fault_lines import FaultLine, adds_consumers, fault_schema, read_fault
 from mqverify.spec.issues import Issues, did_you_mean
 from mqverify.spec.model import BackendSection, Expectation, Runs, Spec, Workload
 from mqverify.spec.nodes import Entry, Mapping, Node, Sequence, describe
@@ -155,8 +155,14 @@ def _faults(entry: Entry | None, crew: Crew | None, registry: Registry, issues: 
     if len(node.items) > 1_000:
         issues.error("MQ206", f"{len(node.items)} faults", node, "at most 1000 are possible")
         return []
-    lines = [read_fault(item, registry.fault_kinds, crew, issues) for item in node.items]
-    return [line for line in lines if line is not None]
+    # Those who join in mid-run can be hit as well, so they are read first.
+    adding = {number for number, item in enumerate(node.items) if adds_consumers(item)}
+    lines: dict[int, FaultLine | None] = {}
+    for number in sorted(range(len(node.items)), key=lambda number: number not in adding):
+        lines[number] = line = read_fault(node.items[number], registry.fault_kinds, crew, issues)
+        if line is not None and number in adding and crew is not None:
+            crew = crew.joined_by(line.fault)
+    return [line for number in range(len(node.items)) if (line := lines[number]) is not None]
 
 
 def document_schema(registry: Registry) -> JsonSchema:

@@ -12,10 +12,10 @@ from mqverify.spec.nodes import Mapping, Node, Scalar, describe
 from mqverify.spec.quantities import DURATION_RANGE, SIGNED_DURATION, CountOrShare, Never
 from mqverify.spec.registry import FaultKind
 from mqverify.spec.shapes import INVALID, Choice, Flag, JsonSchema, Name, Shape, Whole
-from mqverify.spec.targets import Crew, Target, TargetShape, place_target
+from mqverify.spec.targets import BROKER_ROLES, Crew, Target, TargetShape, place_target
 from mqverify.spec.texts import quoted
 
-__all__ = ["POINTS", "FaultLine", "Moment", "fault_schema", "fault_words", "read_fault"]
+__all__ = ["POINTS", "FaultLine", "Moment", "adds_consumers", "fault_schema", "fault_words", "read_fault"]
 
 POINTS: Final = ("before_handle", "in_handler", "before_settle", "in_settle", "after_settle")
 _COUNTED: Final = {
@@ -86,7 +86,7 @@ class _Nothing:
 
 @dataclass(frozen=True)
 class _Skew:
-    """Workers with how far their clocks are off."""
+    """Workers with how far their clocks are off. Reads to pairs of a target and nanoseconds."""
 
     target: TargetShape
 
@@ -94,9 +94,13 @@ class _Skew:
         if not isinstance(node, Mapping) or node.bad:
             issues.error("MQ202", f"expected {{producer-1: -1h}}, found {describe(node)}", node)
             return INVALID
-        for entry in node.entries:
-            self.target.read(entry.key, issues)
-        return {entry.key.text: SIGNED_DURATION.read(entry.value, issues) for entry in node.entries}
+        if not node.entries:
+            issues.error("MQ206", "nobody's clock is off here", node, "write {producer-1: -1h}")
+            return INVALID
+        pairs = tuple(
+            (self.target.read(entry.key, issues), SIGNED_DURATION.read(entry.value, issues)) for entry in node.entries
+        )
+        return INVALID if any(INVALID in pair for pair in pairs) else pairs
 
     def schema(self) -> JsonSchema:
         return {"type": "object", "additionalProperties": SIGNED_DURATION.schema()}
@@ -121,7 +125,7 @@ def _subject(kind: FaultKind) -> Shape:
         ),
         "duration": lambda: DURATION_RANGE,
         "count": lambda: Whole(1, 100_000),
-        "link": lambda: List(target, least=2, what="the two ends, as in [consumer-1, broker]"),
+        "link": lambda: List(target, least=2, most=2, what="the two ends of a link, as in [consumer-1, broker]"),
         "ack": lambda: Choice(("ack",), "reply"),
         "place": lambda: place,
         "name": lambda: Name("the name of a key or stream"),
@@ -161,6 +165,11 @@ class FaultLine:
     node: Node
     places: Names[str, Node]
     roles: tuple[str, ...]
+
+
+def adds_consumers(node: Node) -> bool:
+    """Whether a line of `faults:` brings consumers."""
+    return isinstance(node, Mapping) and node.get("add_consumers") is not None
 
 
 def read_fault(node: Node, kinds: Names[str, FaultKind], crew: Crew | None, issues: Issues) -> FaultLine | None:
@@ -256,9 +265,7 @@ def _place(
     kind: FaultKind, values: dict[str, Any], crew: Crew | None, places: Names[str, Node], issues: Issues
 ) -> tuple[tuple[str, ...], str | None, tuple[str, ...]] | None:
     """The targets as worker names or roles, the group they are in, and their roles."""
-    subject = values[kind.name]
-    written = subject if isinstance(subject, tuple) else (subject,)
-    targets = [target for target in (*written, values.get("of")) if isinstance(target, Target)]
+    targets = _targets(kind, values)
     group = values.get("group")
     if crew is None:
         return (), group, ()
@@ -276,8 +283,45 @@ def _place(
         group = group or placed[1]
     if not targets and kind.subject == "slow":
         names = ["consumer"]
-        group = group or (next(iter(crew.groups)) if len(crew.groups) == 1 else None)
+    if not targets and group is None and "group" in kind.takes and len(crew.groups) == 1:
+        group = next(iter(crew.groups))
+    if kind.subject == "link" and not _is_link(targets, issues):
+        return None
+    if kind.name in {"add_consumers", "remove_consumers"} and group is None:
+        first = next(iter(crew.groups))
+        issues.error(
+            "MQ212",
+            f"'{kind.name}' could mean any of the groups {', '.join(crew.groups)}",
+            places[kind.name],
+            f"write group: {first} beside it",
+        )
+        return None
     return tuple(names), group, tuple(target.role for target in targets)
+
+
+def _targets(kind: FaultKind, values: dict[str, Any]) -> list[Target]:
+    """Those that a line names, in its order."""
+    subject = values[kind.name]
+    if kind.subject == "skew":
+        return [target for target, _ in subject]
+    written = subject if isinstance(subject, tuple) else (subject,)
+    return [target for target in (*written, values.get("of")) if isinstance(target, Target)]
+
+
+def _is_link(targets: list[Target], issues: Issues) -> bool:
+    """Whether one of the two ends is a worker's and the other a broker's; reported if not."""
+    of_brokers = [target for target in targets if target.role in BROKER_ROLES]
+    if len(of_brokers) == 1:
+        return True
+    one, other = targets
+    if of_brokers:
+        message = f"between '{one.text}' and '{other.text}' there is no worker"
+    else:
+        message = f"'{one.text}' and '{other.text}' do not talk to each other"
+    issues.error(
+        "MQ217", message, other.node, "a link runs between a worker and the broker: write [consumer-1, broker]"
+    )
+    return False
 
 
 def _fields(kind: FaultKind, values: dict[str, Any]) -> dict[str, Any]:
@@ -303,7 +347,9 @@ def _fields(kind: FaultKind, values: dict[str, Any]) -> dict[str, Any]:
         fields["amount"] = subject
     elif kind.subject == "ack":
         fields["lose"] = subject
-    elif kind.subject in {"place", "name", "skew"}:
+    elif kind.subject == "skew":
+        fields["options"] = {target.text: skew for target, skew in subject}
+    elif kind.subject in {"place", "name"}:
         fields["options"] = subject if isinstance(subject, dict) else {"name": subject}
     return fields
 

@@ -1,5 +1,6 @@
 """What this version of mqverify knows but cannot run yet, each with the reason that a report gives."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from mqverify.spec.fault_lines import FaultLine
@@ -7,6 +8,7 @@ from mqverify.spec.model import Settle, Workload
 
 __all__ = ["unsupported_words"]
 
+_OTHER_BROKER = re.compile(r"broker-(?!1$)[0-9]+")
 _LATER = "comes with a later version of mqverify"
 
 
@@ -39,3 +41,5 @@ def _of_faults(faults: Sequence[FaultLine]) -> Iterable[str]:
             reason = line.kind.missing_targets.get(role)
             if reason is not None and line.kind.missing is None:
                 yield f"{line.kind.name}: {reason}"
+        if line.kind.subject == "link" and any(_OTHER_BROKER.fullmatch(target) for target in line.fault.target):
+            yield f"{line.kind.name}: a second broker {_LATER}"

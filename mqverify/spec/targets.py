@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mqverify.spec.issues import Issues, did_you_mean
+from mqverify.spec.model import Fault
 from mqverify.spec.nodes import Node, Scalar, describe
 from mqverify.spec.shapes import INVALID, JsonSchema
 from mqverify.spec.texts import quoted
 
-__all__ = ["Crew", "Target", "TargetShape", "place_target"]
+__all__ = ["BROKER_ROLES", "Crew", "Target", "TargetShape", "place_target"]
 
+BROKER_ROLES: Final = {"broker", "broker of partition 0", "node leader"}
 _CONSUMER_ROLES: Final = {"consumer", "leader", "all consumers"}
 _NUMBERED: Final = re.compile(r"(consumer|producer|broker)-([1-9][0-9]{0,5})")
 _PARTITION: Final = re.compile(r"broker of partition (0|[1-9][0-9]{0,5})")
@@ -54,7 +56,14 @@ class Crew:
 
     producers: int
     groups: Mapping[str, int]
-    """Consumers of each group."""
+    """Consumers of each group, those included who join in mid-run."""
+
+    def joined_by(self, fault: Fault) -> "Crew":
+        """With those that an `add_consumers` brings, as often as it happens."""
+        if fault.group is None:
+            return self
+        there = self.groups[fault.group] + (fault.amount or 0) * fault.times
+        return Crew(self.producers, {**self.groups, fault.group: there})
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,13 @@ def test_moments(written: str, when: When) -> None:
         ("scavenge", {"kind": "scavenge"}),
         ("scavenge:\n    when: drained", {"when": When(metric="drained")}),
         ("replay_parked:", {"kind": "replay_parked"}),
+        ("add_consumers: 2\n    group: group", {"amount": 2, "group": "group"}),
+        ("remove_consumers: 1", {"amount": 1, "group": "group"}),
+        ("cut: [broker, consumer]\n    for: 1s..3s", {"target": ("broker", "consumer"), "group": "group"}),
+        ("lose: ack\n    of: consumer-2\n    times: 3", {"target": ("consumer-2",), "times": 3}),
+        ("replay_parked", {"kind": "replay_parked"}),
         ("delete_stream: key-3", {"options": {"name": "key-3"}}),
-        ("clock_skew: {producer-1: -1h}", {"options": {"producer-1": -HOUR}}),
+        ("clock_skew: {producer-1: -1h}", {"options": {"producer-1": -HOUR}, "target": ("producer-1",)}),
     ],
 )
 def test_faults(line: str, fields: dict[str, Any]) -> None:
@@ -198,8 +203,9 @@ def test_anchors_and_aliases_are_written_out() -> None:
         ((CRASH, "  - crash: broker"), "crash: a fault of a broker"),
         ((CRASH, "  - crash: broker of partition 0"), "crash: a fault of a broker"),
         ((CRASH, "  - crash: node leader"), "crash: a fault of a broker"),
-        ((CRASH, "  - lose: ack"), "lose: a lost reply"),
-        ((CRASH, "  - add_consumers: 2"), "add_consumers:"),
+        ((CRASH, "  - cut: [consumer, broker of partition 0]\n    for: 1s"), "cut: a link to one of several brokers"),
+        ((CRASH, "  - delay: [node leader, producer]\n    by: 1s\n    for: 1s"), "delay: a link to one of several"),
+        ((CRASH, "  - cut: [consumer, broker-2]\n    for: 1s"), "cut: a second broker"),
     ],
 )
 def test_words_of_later_versions_are_unsupported_not_unknown(change: tuple[str, str], reason: str) -> None:
@@ -215,6 +221,12 @@ def test_this_version_supports_the_rest() -> None:
         (SETTLE, "  groups: {a: {joins: drained, start: beginning}}\n  start: producers_first\n  loop: iterator"),
         (CRASH, "  - pause: producer\n    for: 5s"),
         (CRASH, "  - add_partitions: 12"),
+        (CRASH, "  - cut: [consumer-1, broker-1]\n    for: 5s"),
+        (CRASH, "  - delay: [broker, all consumers]\n    by: 1s..2s\n    for: 5s"),
+        (CRASH, "  - lose: ack\n    of: consumer-2\n    times: 3"),
+        (CRASH, "  - add_consumers: 2\n  - crash: consumer-5\n  - remove_consumers: 4"),
+        (CRASH, "  - delete_records: {partition: 5, before: 1000}"),
+        (CRASH, "  - clock_skew: {producer-1: -1h, producer-2: 5m}"),
     ):
         spec = read(change)
         assert spec.unsupported == ()

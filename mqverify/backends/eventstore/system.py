@@ -124,6 +124,10 @@ def _of_faults(settings: EventStoreSettings, faults: Sequence[Fault]) -> Iterabl
     for fault in faults:
         if fault.kind == "add_partitions":
             yield "add_partitions: Event Store has no partitions"
+        if fault.kind == "delete_records":
+            yield "delete_records: Event Store has no such request: write truncate_before, or delete_stream"
+        if fault.kind == "clock_skew":
+            yield "clock_skew: the node stamps events with its own clock, whatever a client's says"
         if "leader" in fault.target:
             yield f"{fault.kind}: the consumers of a subscription have no leader"
         if fault.point == "in_settle" and settings.subscribe == "persistent":

@@ -108,8 +108,20 @@ def _limits(settings: KafkaSettings) -> Iterable[str]:
                 yield f"{name}: {word} {_LATER}"
 
 
-def _misses(_settings: KafkaSettings, workload: Workload, faults: Sequence[Fault]) -> Iterable[str]:
+_OF_EVENT_STORE: Final = {
+    "scavenge": "Kafka removes old segments by itself: there is no scavenge to ask for",
+    "replay_parked": "Kafka has no parked messages: nobody replays a dead-letter topic",
+    "delete_stream": "Kafka has no streams: delete_records takes records out of a partition",
+}
+
+
+def _misses(settings: KafkaSettings, workload: Workload, faults: Sequence[Fault]) -> Iterable[str]:
     """What Kafka has no notion of."""
+    for fault in faults:
+        if fault.kind in _OF_EVENT_STORE:
+            yield f"{fault.kind}: {_OF_EVENT_STORE[fault.kind]}"
+        if fault.kind == "lose" and settings.acks == 0 and any(end.startswith("producer") for end in fault.target):
+            yield "lose: with acks: 0 the broker sends no reply to an append, so none can be lost"
     if workload.expected_revision != "any":
         yield "Kafka has no expected revision"
     if workload.shard is not None:
