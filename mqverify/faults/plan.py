@@ -36,7 +36,13 @@ class PlannedFault:
 
     @property
     def target_text(self) -> str:
-        return ", ".join(self.fault.target)
+        """Whom or what it means, for people."""
+        fault = self.fault
+        if fault.target:
+            return ", ".join(fault.target)
+        if "partition" in fault.options:
+            return f"partition {fault.options['partition']}"
+        return str(fault.options.get("name", fault.group or ""))
 
     def describe(self) -> str:
         """One line for people: what it waits for."""

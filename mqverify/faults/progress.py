@@ -50,10 +50,11 @@ class _Counter:
 class Progress:
     """The counters of one run: `sent` and `acked` of all, the others for each group."""
 
-    def __init__(self, messages: int, groups: Sequence[str]) -> None:
+    def __init__(self, messages: int, groups: Sequence[str], late: Sequence[str] = ()) -> None:
+        """`late` are groups that come to be in mid-run: counted, but nobody waits for them."""
         self._groups = tuple(groups)
         self._counters = {(metric, ""): _Counter(messages) for metric in _PRODUCER_METRICS}
-        for group in groups:
+        for group in dict.fromkeys((*groups, *late)):
             for metric in ("delivered", "handled", "settled"):
                 self._counters[metric, group] = _Counter(messages)
 

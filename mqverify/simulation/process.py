@@ -30,17 +30,20 @@ class Task(greenlet):  # type: ignore[misc]
 class Process:
     """What crashes, pauses and restarts as one. `alive` and `paused` are for reading only.
 
+    `skew` is how far its clock is ahead of virtual time, in nanoseconds: what it stamps with the time of day says so.
+
     `on_end` callables are told once, when the process dies (with None) or when its main task returns or raises (with
     the exception or None); they run inside the run and must not block.
     """
 
-    __slots__ = ("_backlog", "alive", "doomed", "kernel", "name", "on_end", "paused", "tasks")
+    __slots__ = ("_backlog", "alive", "doomed", "kernel", "name", "on_end", "paused", "skew", "tasks")
 
     def __init__(self, kernel: Kernel, name: str) -> None:
         self.kernel = kernel
         self.name = name
         self.alive = True
         self.paused = False
+        self.skew = 0
         self.tasks: list[Task] = []
         self.doomed: Task | None = None
         self.on_end: list[Callable[[BaseException | None], None]] = []

@@ -4,9 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mqverify.spec.model import Handler, Settle, Workload
+from mqverify.spec.model import Fault, Handler, Settle, Workload
 
-__all__ = ["ConsumerGroup", "Delivery", "Worker", "consumers_of", "everybody", "producers_of", "resolve_groups"]
+__all__ = [
+    "ConsumerGroup",
+    "Delivery",
+    "Latecomer",
+    "Worker",
+    "consumers_of",
+    "everybody",
+    "latecomers",
+    "producers_of",
+    "resolve_groups",
+]
 
 Delivery = Literal["exclusive", "competing", "own"]
 """How a system gives messages to the consumers of a group: to the one who owns their source, to whoever is free, or all
@@ -58,13 +68,14 @@ def resolve_groups(workload: Workload, delivery: Delivery = "exclusive") -> tupl
     return tuple(resolved)
 
 
-def _resolve(workload: Workload, team: str, delivery: Delivery) -> list[ConsumerGroup]:
-    """The groups of one team."""
+def _resolve(workload: Workload, team: str, delivery: Delivery, added: int = 0) -> list[ConsumerGroup]:
+    """The groups of one team; with `added`, those that so many more consumers are."""
     group = workload.groups[team]
     consumers = group.consumers or workload.consumers
     sharded = workload.shard is not None and delivery == "own"
-    apart = delivery == "own" and not sharded and consumers > 1
+    apart = delivery == "own" and not sharded and (consumers > 1 or added > 0)
     prefix = "" if len(workload.groups) == 1 else f"{team}/"
+    numbers = range(consumers + 1, consumers + added + 1) if added else range(1, consumers + 1)
     return [
         ConsumerGroup(
             name=f"{prefix}consumer-{number}" if apart else team,
@@ -80,8 +91,33 @@ def _resolve(workload: Workload, team: str, delivery: Delivery) -> list[Consumer
             first=number,
             prefix=prefix,
         )
-        for number in (range(1, consumers + 1) if apart else (1,))
+        for number in (numbers if apart else (1,))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Latecomer:
+    """A consumer that a fault brings in mid-run. `group` is a new one where nothing is shared within a team."""
+
+    worker: "Worker"
+    group: ConsumerGroup
+
+
+def latecomers(workload: Workload, delivery: Delivery, faults: Iterable[Fault]) -> dict[str, tuple[Latecomer, ...]]:
+    """By team, in the order in which they will join; numbered on from the last that was there from the start."""
+    added: dict[str, int] = {}
+    for fault in faults:
+        if fault.kind == "add_consumers" and fault.group is not None:
+            added[fault.group] = added.get(fault.group, 0) + (fault.amount or 0) * fault.times
+    return {team: tuple(_latecomers(workload, team, delivery, number)) for team, number in added.items()}
+
+
+def _latecomers(workload: Workload, team: str, delivery: Delivery, added: int) -> Iterable[Latecomer]:
+    there = workload.groups[team].consumers or workload.consumers
+    groups = _resolve(workload, team, delivery, added)
+    for number in range(there + 1, there + added + 1):
+        group = groups[number - there - 1] if delivery == "own" else groups[0]
+        yield Latecomer(Worker(f"{group.prefix}consumer-{number}", "consumer", number, group.name, team=team), group)
 
 
 def producers_of(workload: Workload) -> tuple[Worker, ...]:

@@ -4,7 +4,7 @@
 starts, kills, pauses and resumes workers, and tells the conductor what happened by notices.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,7 +14,7 @@ from mqverify.history.recorder import RunRows
 from mqverify.spec.model import Spec
 from mqverify.workload.client import Context, Unsure
 from mqverify.workload.consumer import ConsumerDuties, consume
-from mqverify.workload.groups import ConsumerGroup, Worker, resolve_groups
+from mqverify.workload.groups import ConsumerGroup, Latecomer, Worker, latecomers, resolve_groups
 from mqverify.workload.plan import Plan
 from mqverify.workload.producer import ProducerDuties, produce
 
@@ -42,6 +42,11 @@ class Scenario:
     def groups(self) -> tuple[ConsumerGroup, ...]:
         """The consumer groups as this system makes them of the workload."""
         return resolve_groups(self.spec.workload, backend_of(self).delivery(self.settings))
+
+    @property
+    def latecomers(self) -> Mapping[str, Sequence[Latecomer]]:
+        """Of each team the consumers whom faults bring in mid-run, in the order in which they join."""
+        return latecomers(self.spec.workload, backend_of(self).delivery(self.settings), self.spec.faults)
 
     @property
     def world(self) -> Literal["simulated", "real"]:
@@ -80,7 +85,7 @@ class Triggered:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """An armed fault met its worker: it crashed or paused at the point, or began a slow handling."""
+    """An armed fault met its worker: it crashed or paused at the point, began a slow handling, lost a reply."""
 
     fault: int
     worker: Worker
@@ -122,6 +127,21 @@ class World(Protocol):
     def pause(self, worker: Worker) -> None: ...
 
     def resume(self, worker: Worker) -> None: ...
+
+    def stop(self, worker: Worker) -> None:
+        """Ask it to leave: it finishes what it has in hand, closes its client and ends, which is told as its end."""
+
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+        """Cut these workers (every incarnation) off from the broker, or have all between them take longer, as planned.
+
+        Calling what it returns ends it.
+        """
+
+    def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        """Have the next `times` replies of the broker to one of those workers be lost; each is told as `Struck`."""
+
+    def skew(self, worker: str, by: int) -> None:
+        """Set the clock of a worker (every incarnation) so many nanoseconds ahead of time."""
 
     def leader(self, group: str) -> str | None:
         """The name of the consumer that leads the group, if the system has leaders and this world can tell."""

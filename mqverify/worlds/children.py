@@ -29,7 +29,10 @@ _OF_BROKEN_CODE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class WorkerTask:
-    """All that a worker process needs to know; it is handed over pickled, on its stdin, which then stays open."""
+    """All that a worker process needs to know.
+
+    It is handed over pickled, on its stdin, which then stays open: to be told to stop, and to notice the parent's end.
+    """
 
     scenario: Scenario
     seed: int
@@ -83,9 +86,17 @@ class Child:
         finally:
             os.close(writing)
         task = WorkerTask(**task_without_pipe, parent=os.getpid(), notices=writing)
+        self._say(pickle.dumps(task))
+
+    def ask_to_stop(self) -> None:
+        """Let it finish what it has in hand, and leave. One that is stopped hears it when it goes on."""
+        self._say(b"stop")
+
+    def _say(self, message: bytes) -> None:
+        """Write a message, with its length before it, to the process's stdin."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it died already; its end is noticed as any other
-            self._process.stdin.write(pickle.dumps(task))
+            self._process.stdin.write(len(message).to_bytes(8, "big") + message)
             self._process.stdin.flush()
 
     @property

@@ -59,6 +59,7 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     ]
     workload = scenario.spec.workload
     pauses = [fault.handler[1] for fault in scenario.spec.faults if fault.handler is not None]
+    pauses += [fault.by[1] for fault in scenario.spec.faults if fault.by is not None]
     groups = scenario.groups
     handlings = [group.handler.takes[1] for group in groups]
     between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)

@@ -45,6 +45,8 @@ class WorkerState:
     alive: bool = True
     paused: bool = False
     ready: bool = False
+    leaving: bool = False
+    """It was asked to leave."""
     progress: dict[int, int] | None = None
     """The next position of each source while it is idle; None while it is at work."""
     ending: str = ""
@@ -55,6 +57,8 @@ class _GroupState:
     group: ConsumerGroup
     row: Row
     launched: bool = False
+    removed: bool = False
+    """Nobody of it is alive, and the last one was removed."""
     handled_before: int = -1
     vain_restarts: int = 0
     """How often a consumer was restarted in a row without anything having been handled for the first time."""
@@ -74,7 +78,9 @@ class Conductor:
         self.world = world
         self.plan = plan
         self.groups = scenario.groups
-        self.everybody = everybody(plan.workload, scenario.groups)
+        self._latecomers = {team: iter(those) for team, those in scenario.latecomers.items()}
+        late = [one.worker for those in scenario.latecomers.values() for one in those]
+        self.everybody = [*everybody(plan.workload, scenario.groups), *late]
         self._backend = backend
         self._settings = scenario.settings
         self._workload = scenario.spec.workload
@@ -128,7 +134,26 @@ class Conductor:
             "workers", worker.name, worker.kind, worker.group, worker.incarnation, self.world.stamp(), None, None
         )
         self.workers[worker.name] = WorkerState(worker, row)
+        if worker.group is not None:
+            self._groups[worker.group].removed = False
         self.world.launch(worker)
+
+    def join(self, team: str) -> Worker | None:
+        """Have one more consumer join a team; None while its groups have not come to start."""
+        if not all(state.launched for state in self._groups.values() if state.group.team == team):
+            return None
+        one = next(self._latecomers[team])
+        if one.group.name not in self._groups:
+            self._note_group(one.group)
+            self._launch_group(self._groups[one.group.name])
+        else:
+            self.launch(one.worker)
+        return one.worker
+
+    def leave(self, worker: Worker) -> None:
+        """Ask a consumer to leave; it ends as `removed` once it has done so."""
+        self.workers[worker.name].leaving = True
+        self.world.stop(worker)
 
     def live_workers(self, running: bool) -> list[Worker]:
         """In the order in which they were first started; with `running`, only those that are not paused."""
@@ -143,13 +168,7 @@ class Conductor:
         for name, value in self._backend.promises(self._settings):
             world.rows.add("settings", name, None, value, 0)
         for group in self.groups:
-            row = world.rows.add(
-                "groups", group.name, group.team, self._backend.starts(self._settings, group),
-                group.delivery, group.consumers, False, None,
-            )  # fmt: skip
-            self._groups[group.name] = _GroupState(group, row)
-            if group.sharded:
-                self._note_shards(group)
+            self._note_group(group)
         start = self._workload.start
         if start != "producers_first":
             for state in self._groups.values():
@@ -158,6 +177,16 @@ class Conductor:
         if start != "consumers_first":
             self._launch_producers()
         self.injector.begin()
+
+    def _note_group(self, group: ConsumerGroup) -> None:
+        """Write down a group, before its first consumer starts."""
+        row = self.world.rows.add(
+            "groups", group.name, group.team, self._backend.starts(self._settings, group),
+            group.delivery, group.consumers, False, None,
+        )  # fmt: skip
+        self._groups[group.name] = _GroupState(group, row)
+        if group.sharded:
+            self._note_shards(group)
 
     def _note_shards(self, group: ConsumerGroup) -> None:
         """Which consumer's share each key falls to."""
@@ -204,15 +233,22 @@ class Conductor:
                     state.progress, state.ready = None, True
 
     def worker_ended(self, worker: Worker, ending: str, detail: str = "") -> bool:
-        """An incarnation is no more; told again, it changes nothing. Whether it was news."""
+        """An incarnation is no more; told again, it changes nothing. Whether it was news to whoever watches over it."""
         state = self.workers[worker.name]
         if state.worker != worker or not state.alive:
             return False
+        if ending == "finished" and state.leaving:
+            ending = "removed"
         state.alive, state.progress = False, None
         state.ending = f"{ending} ({detail})" if detail else ending
         state.row[_WORKERS["ended_at"]] = self.world.stamp()
         state.row[_WORKERS["ending"]] = ending
-        return True
+        if worker.group is not None:
+            members = (one for one in self.workers.values() if one.worker.group == worker.group)
+            self._groups[worker.group].removed = ending == "removed" and not any(one.alive for one in members)
+        if state.leaving:
+            self.injector.left(worker, ending)
+        return ending != "removed"
 
     def _supervise(self, worker: Worker) -> None:
         """Restart a consumer whose handler ended it, if there is somebody to do so; not for ever without progress."""
@@ -256,11 +292,15 @@ class Conductor:
         """Nothing is owed by the broker, nobody is at work, and nothing stands on the agenda."""
         if self._agenda or not self._producers_done() or self.injector.busy():
             return False
-        launched = [state for state in self._groups.values() if state.launched]
+        launched = self._consuming()
         if any(self._progress_of(state) is None for state in launched):
             return False
         behind = self._behind(launched)
         return self.world.quiet() and not any(behind.values())
+
+    def _consuming(self) -> list[_GroupState]:
+        """The groups that have started, without those whose last member was removed: nothing more is owed to these."""
+        return [state for state in self._groups.values() if state.launched and not state.removed]
 
     def _progress_of(self, state: _GroupState) -> dict[int, int] | None:
         """The next position of each source over the group's live members; None while one of them is at work.
@@ -299,7 +339,7 @@ class Conductor:
             self._progress_at = now
         if now < self._progress_at + self._patience:
             return False
-        launched = [state for state in self._groups.values() if state.launched]
+        launched = self._consuming()
         standing = (self.world.total_progress(), {name: tuple(owed) for name, owed in self._behind(launched).items()})
         stood_still = standing == self._standing
         self._standing, self._progress_at = standing, now
@@ -307,9 +347,11 @@ class Conductor:
 
     def _where_it_stands(self) -> str:
         """Who is stuck where, for people."""
-        owed = self._behind([state for state in self._groups.values() if state.launched])
+        owed = self._behind(self._consuming())
         parts = []
         for state in self._groups.values():
+            if state.removed:
+                continue
             behind = owed.get(state.group.name, ["it never started"])
             if state.launched and self._progress_of(state) is None:
                 handled = self.world.count("handled", (state.group.name,))
@@ -334,9 +376,13 @@ class Conductor:
         read_at = world.stamp()
         for kind, value in world.admin.footprint().items():
             world.rows.add("footprint", kind, value, read_at)
-        behind = self._behind([state for state in self._groups.values() if state.launched])
+        behind = self._behind(self._consuming())
         for name, state in self._groups.items():
-            done = give_up_reason is None or (self._progress_of(state) is not None and not behind.get(name, ["all"]))
+            done = (
+                give_up_reason is None
+                or state.removed
+                or (self._progress_of(state) is not None and not behind.get(name, ["all"]))
+            )
             state.row[_GROUPS["drained"]] = done
         faults = self.injector.record()
         ended_at = world.stamp()

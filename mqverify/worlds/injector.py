@@ -1,12 +1,13 @@
 """Makes the faults of one run happen, and notes what came of each."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mqverify.backends.base import NotDone
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.targets import candidates, groups_of, is_everybody
+from mqverify.history.tables import TABLES
 from mqverify.workload.groups import Worker
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Injector"]
 
+_SENDS = {name: index for index, name in enumerate(TABLES["sends"].column_names[2:])}
+_NOBODY = "no {} was alive when its trigger was pulled"
 _REMOVING = {"delete_records", "scavenge", "replay_parked", "delete_stream"}
 """What an administrator does that can take messages out of a place."""
 
@@ -29,14 +32,23 @@ class _State:
     why_not: str | None = None
     triggered: bool = False
     strikes: int = 0
+    leaving: list[str] = field(default_factory=list)
+    """Who was asked to leave, and has not ended yet."""
+    skewed: list[str] = field(default_factory=list)
+    """Whose clocks are off."""
+
+    @property
+    def wanted(self) -> int:
+        """How often it is to strike until it did all that it was asked to do."""
+        fault = self.planned.fault
+        if fault.kind == "lose" or (fault.kind == "slow" and fault.duration is None):
+            return fault.times
+        return (fault.amount or 0) if fault.kind in {"add_consumers", "remove_consumers"} else 0
 
     @property
     def took_effect(self) -> bool:
         """Whether it did all that it was asked to do."""
-        fault = self.planned.fault
-        if fault.kind == "slow" and fault.duration is None:
-            return self.strikes >= fault.times
-        return self.began_at is not None
+        return self.began_at is not None and self.why_not is None and self.strikes >= self.wanted
 
 
 class Injector:
@@ -51,6 +63,12 @@ class Injector:
             "pause": self._pause,
             "slow": self._slow,
             "pass": self._pass_time,
+            "cut": self._disturb,
+            "delay": self._disturb,
+            "lose": self._lose,
+            "add_consumers": self._add_consumers,
+            "remove_consumers": self._remove_consumers,
+            "clock_skew": self._skew_clocks,
         }
         self._actions |= dict.fromkeys(conductor.world.admin.acts(), self._ask_admin)
 
@@ -98,11 +116,28 @@ class Injector:
             case "slow" if state.strikes == planned.fault.times and planned.fault.duration is None:
                 state.phase = "active"
                 self._conductor.appoint(planned.handler, lambda: self._over(state))
+            case "lose" if state.strikes == planned.fault.times:
+                self._over(state)
+
+    def left(self, worker: Worker, ending: str) -> None:
+        """One who was asked to leave is no more."""
+        for state in self._states:
+            if worker.name not in state.leaving:
+                continue
+            state.leaving.remove(worker.name)
+            if ending == "removed":
+                state.strikes += 1
+            else:
+                state.why_not = f"{worker.name} {ending} before it had left"
+            if not state.leaving:
+                self._over(state)
 
     def record(self) -> tuple[tuple[int, str, bool, str | None], ...]:
         """Write the faults to the history; (number in the spec, kind, took effect, why not) of each."""
         for state in self._states:
             planned = state.planned
+            if state.skewed:
+                self._end_skew(state)
             if not state.took_effect and state.why_not is None:
                 state.why_not = self._why_not(state)
             self._world.rows.add(
@@ -116,6 +151,11 @@ class Injector:
         metric = planned.fault.when.metric
         if planned.kind == "slow" and state.strikes:
             return f"it slowed {state.strikes} of {planned.fault.times} handlings"
+        if planned.kind == "lose" and state.triggered:
+            replies = "a reply" if planned.fault.times == 1 else f"{planned.fault.times} replies"
+            return f"{planned.target_text} was to lose {replies}, and lost {state.strikes or 'none'}"
+        if state.triggered and state.leaving:
+            return f"the run ended before {' and '.join(state.leaving)} had left"
         if state.triggered:
             return f"no {planned.target_text} came to {planned.fault.point or 'a handling'} after its trigger"
         if metric in {"drained", "now", "time"}:
@@ -242,6 +282,87 @@ class Injector:
             state.began_at = began_at
         self._conductor.note_places()
         self._over(state)
+
+    def _present(self, state: _State) -> list[Worker]:
+        """Those of its targets that are alive, or have not been started yet: a link and a clock are there before."""
+        there = self._conductor.workers
+        return self._among(
+            state,
+            [worker for worker in self._conductor.everybody if worker.name not in there or there[worker.name].alive],
+        )
+
+    def _drawn(self, state: _State, workers: list[Worker]) -> list[Worker]:
+        """One of them, drawn by the seed, or all of them."""
+        if not workers or is_everybody(state.planned.fault):
+            return workers
+        return [workers[int(state.planned.choice * len(workers))]]
+
+    def _disturb(self, state: _State) -> None:
+        workers = self._drawn(state, self._present(state))
+        if not workers:
+            state.phase, state.why_not = "over", _NOBODY.format(state.planned.target_text)
+            return
+        state.phase, state.began_at = "active", self._world.stamp()
+        lift = self._world.disturb(state.planned, [worker.name for worker in workers])
+
+        def end() -> None:
+            lift()
+            self._over(state)
+
+        self._conductor.appoint(state.planned.duration, end)
+
+    def _lose(self, state: _State) -> None:
+        state.phase = "armed"
+        self._world.lose(state.planned, [worker.name for worker in self._among(state, self._conductor.everybody)])
+
+    def _add_consumers(self, state: _State) -> None:
+        began_at = self._world.stamp()
+        for _ in range(state.wanted):
+            if self._conductor.join(state.planned.fault.group or "") is None:
+                state.why_not = "its group had not come to start when its trigger was pulled"
+                break
+            state.began_at = began_at
+            state.strikes += 1
+        self._over(state)
+
+    def _remove_consumers(self, state: _State) -> None:
+        """Those that were started last leave first."""
+        workers, team = self._conductor.workers, state.planned.fault.group
+        members = [one for one in workers.values() if one.alive and not one.leaving and one.worker.team == team]
+        leaving = [one.worker for one in reversed(members)][: state.wanted]
+        if len(leaving) < state.wanted:
+            state.why_not = f"{len(leaving)} of the {state.wanted} consumers that were to leave were alive"
+        if not leaving:
+            state.phase = "over"
+            return
+        state.phase, state.began_at = "active", self._world.stamp()
+        state.leaving = [worker.name for worker in leaving]
+        for worker in leaving:
+            self._conductor.leave(worker)
+
+    def _skew_clocks(self, state: _State) -> None:
+        """Until the end of the run."""
+        present = self._present(state)
+        if not present:
+            state.phase, state.why_not = "over", _NOBODY.format(state.planned.target_text)
+            return
+        state.phase, state.began_at = "over", self._world.stamp()
+        for name, by in state.planned.fault.options.items():
+            fault = state.planned.fault.model_copy(update={"target": (name,)})
+            for worker in self._drawn(state, candidates(fault, present)):
+                state.skewed.append(worker.name)
+                self._world.skew(worker.name, by)
+
+    def _end_skew(self, state: _State) -> None:
+        """At the end of the run: it was put to use if one of those stamped something."""
+        began_at = state.began_at or 0
+        if any(
+            row[_SENDS["producer"]] in state.skewed and row[_SENDS["invoked_at"]] > began_at
+            for row in self._world.rows.tables["sends"]
+        ):
+            state.ended_at = self._world.stamp()
+        else:
+            state.why_not = f"no {state.planned.target_text} sent anything after its trigger"
 
     def _over(self, state: _State) -> None:
         state.phase = "over"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mqverify import __version__
 from mqverify.backends.base import Backend
-from mqverify.errors import BackendLost
+from mqverify.errors import BackendLost, InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows, left_behind, strictly_increasing
@@ -177,6 +177,18 @@ class RealWorld:
 
     def resume(self, worker: Worker) -> None:
         self._child(worker).signal(signal.SIGCONT)
+
+    def stop(self, worker: Worker) -> None:
+        self._child(worker).ask_to_stop()
+
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+        raise InternalError(f"`{planned.kind}` is unsupported in the real world")
+
+    def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        raise InternalError("`lose` is unsupported in the real world")
+
+    def skew(self, worker: str, by: int) -> None:
+        raise InternalError("`clock_skew` is unsupported in the real world")
 
     def leader(self, group: str) -> str | None:
         return None

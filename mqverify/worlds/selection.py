@@ -13,7 +13,14 @@ from mqverify.worlds.base import Scenario, backend_of
 
 __all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
-_REAL_FAULTS = {"crash", "pause"}
+_REAL_FAULTS = {"crash", "pause", "add_consumers", "remove_consumers", "delete_records"}
+_PROXY = "needs a proxy before a real broker, which a later version brings"
+_NOT_REAL = {
+    "cut": _PROXY,
+    "delay": _PROXY,
+    "lose": _PROXY,
+    "clock_skew": "needs a clock for each process, and on a real machine all share one",
+}
 _LONGEST_REAL_RUN = 3600 * SECOND
 _REAL_SYSTEMS = {"kafka": ("local",)}
 
@@ -107,7 +114,8 @@ def _real_limits(scenario: Scenario) -> list[str]:
         reasons.append(f"it would take {format_duration(least)} on a real broker, where time cannot be made to pass")
     for fault in scenario.spec.faults:
         if fault.kind not in _REAL_FAULTS:
-            reasons.append(f"`{fault.kind}` comes to real brokers in a later version")
+            why = _NOT_REAL.get(fault.kind, "comes to real brokers in a later version")
+            reasons.append(f"`{fault.kind}` {why}")
         elif fault.point == "in_settle":
             reasons.append("the point in_settle needs a proxy before a real broker, which a later version brings")
         elif fault.point is not None and is_everybody(fault):

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from greenlet import getcurrent
 
@@ -32,6 +32,8 @@ __all__ = ["EPOCH_MS", "SimulatedWorld"]
 EPOCH_MS = 1_767_225_600_000
 """Unix time of virtual time 0: 2026-01-01T00:00Z, in milliseconds."""
 
+_BROKER_WORDS = ("broker", "node")
+
 
 class SimulatedWorld:
     """One run of one scenario. Make it, call `run`, read `rows`."""
@@ -44,17 +46,22 @@ class SimulatedWorld:
         self._scenario = scenario
         self._backend = backend
         self._groups: dict[str, ConsumerGroup] = {group.name: group for group in scenario.groups}
+        self._everybody = everybody(plan.workload, self._groups.values())
         self.checkpoints: dict[str, int] = {}
-        self.progress = Progress(plan.workload.messages, list(self._groups))
+        late = [one for team in scenario.latecomers.values() for one in team]
+        self.progress = Progress(plan.workload.messages, list(self._groups), [one.group.name for one in late])
+        self._groups |= {one.group.name: one.group for one in late}
+        self._everybody += [one.worker for one in late]
         self.network = Network(self.kernel)
         self._broker = backend.simulate(self.network, scenario.settings)
         self._broker.record(self.rows, self.stamp)
         self._inbox: deque[Notice] = deque()
         self._arrival: Future | None = None
-        self._everybody = everybody(plan.workload, self._groups.values())
         self.armed: dict[str, list[ArmedFault]] = {}
         self._armed_before: set[tuple[int, frozenset[str]]] = set()
         self._processes: dict[str, Process] = {}
+        self._contexts: dict[str, SimulatedContext] = {}
+        self._skews: dict[str, int] = {}
         self._producers_began = 0
         self._office = self._process("conductor")
         self.admin = self._bind(self._broker.library(self._office)).admin()
@@ -105,8 +112,7 @@ class SimulatedWorld:
                 self.arm(planned, [worker.name for worker in candidates(fault, self._everybody)])
             self.post(told)
 
-        groups = tuple(self._groups.values())
-        self.progress.watch(fault.when.metric, groups_of(fault, groups), planned.threshold, reached)
+        self.progress.watch(fault.when.metric, groups_of(fault, self._scenario.groups), planned.threshold, reached)
 
     def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         names = frozenset(eligible)
@@ -120,6 +126,7 @@ class SimulatedWorld:
 
     def launch(self, worker: Worker) -> None:
         process = self._process(f"{worker.name}#{worker.incarnation}")
+        process.skew = self._skews.get(worker.name, 0)
         self._processes[worker.name] = process
         recorder = WorkerRecorder(
             self.rows, self.stamp, self.plan, worker.name, worker.incarnation, worker.group, worker.shard
@@ -127,9 +134,11 @@ class SimulatedWorld:
         before = Before(*left_behind(self.rows.tables["sends"], worker.name)) if worker.kind == "producer" else Before()
         if worker.kind == "producer" and worker.incarnation == 1:
             self._producers_began = self.kernel.now
-        context = SimulatedContext(self, process, worker, recorder)
+        context = self._contexts[worker.name] = SimulatedContext(self, process, worker, recorder)
         observer = _Observer()
-        adapter = self._bind(self._broker.library(process, observer), observer)
+        library = self._broker.library(process, observer)
+        library.may_idle = context.may_idle
+        adapter = self._bind(library, observer)
         group = self._groups[worker.group] if worker.group else None
         began = self._producers_began
         process.on_end.append(partial(self._worker_ended, worker, context))
@@ -148,6 +157,45 @@ class SimulatedWorld:
 
     def resume(self, worker: Worker) -> None:
         self._processes[worker.name].resume()
+
+    def stop(self, worker: Worker) -> None:
+        self._contexts[worker.name].asked_to_stop = True
+
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+        network, fault = self.network, planned.fault
+        ways = [(workers, self._broker.ends), (self._broker.ends, workers)]
+        if fault.target[0].startswith(_BROKER_WORDS):
+            ways.reverse()
+        if fault.one_way:
+            ways.pop()
+        if fault.by is None:
+            disturbances = [network.cut(sources, destinations) for sources, destinations in ways]
+        else:
+            dice = self.kernel.stream(f"fault-{planned.number}/{planned.identity}")
+            by = partial(dice.randint, *fault.by)
+            disturbances = [network.delay(sources, destinations, by) for sources, destinations in ways]
+
+        def lift() -> None:
+            for disturbance in disturbances:
+                network.lift(disturbance)
+
+        return lift
+
+    def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        def struck(name: str) -> None:
+            self.post(Struck(planned.identity, self._contexts[name].worker))
+
+        of: Literal["producer", "consumer"] = (
+            "producer" if planned.fault.target[0].startswith("producer") else "consumer"
+        )
+        names = frozenset(eligible)
+        for _ in range(planned.fault.times):
+            self._broker.lose(names, of, struck)
+
+    def skew(self, worker: str, by: int) -> None:
+        self._skews[worker] = by
+        if worker in self._processes:
+            self._processes[worker].skew = by
 
     def leader(self, group: str) -> str | None:
         return self._broker.leader(group)
@@ -244,7 +292,8 @@ class SimulatedContext:
         self.finished = False
         self._world = world
         self._process = process
-        self._worker = worker
+        self.worker = worker
+        self.asked_to_stop = False
         self._armed = world.armed
         self._told: Mapping[int, int] | str | None = "nothing"
         self.sleep = world.kernel.sleep
@@ -257,7 +306,7 @@ class SimulatedContext:
         return self._world.kernel.now
 
     def marker(self, metric: Metric) -> Callable[[int], None]:
-        return self._world.progress.marker(metric, self._worker.group)
+        return self._world.progress.marker(metric, self.worker.group)
 
     def reached(self, point: Point) -> None:
         waiting = self._armed.get(point)
@@ -269,43 +318,47 @@ class SimulatedContext:
         if not slow:
             return planned
         for armed in slow:
-            if self._worker.name in armed.eligible:
+            if self.worker.name in armed.eligible:
                 if armed.left is not None:
                     armed.left -= 1
                     if armed.left == 0:
                         slow.remove(armed)
-                self._world.post(Struck(armed.planned.identity, self._worker))
+                self._world.post(Struck(armed.planned.identity, self.worker))
                 return armed.planned.handler
         return planned
 
     def stopping(self) -> bool:
-        return False
+        return self.asked_to_stop
+
+    def may_idle(self) -> bool:
+        """Whether waiting in vain changes nothing: not for one who is to leave, and has yet to see that."""
+        return not self.asked_to_stop
 
     def idle(self, progress: Mapping[int, int] | None) -> None:
         if progress != self._told:
             self._told = progress
-            self._world.post(Idle(self._worker, progress))
+            self._world.post(Idle(self.worker, progress))
 
     def busy(self) -> None:
         if self._told != "busy":
             self._told = "busy"
-            self._world.post(Busy(self._worker))
+            self._world.post(Busy(self.worker))
 
     def crash(self) -> None:
         self._process.kill()
 
     def _is_idle(self) -> bool:
-        return isinstance(self._told, Mapping)
+        return isinstance(self._told, Mapping) and not self.asked_to_stop
 
     def _struck_at_last(self, struck: Struck, _failure: BaseException | None) -> None:
         self._world.post(struck)
 
     def _strike(self, point: str, waiting: list[ArmedFault]) -> None:
         for armed in waiting:
-            if self._worker.name not in armed.eligible:
+            if self.worker.name not in armed.eligible:
                 continue
             waiting.remove(armed)
-            struck = Struck(armed.planned.identity, self._worker)
+            struck = Struck(armed.planned.identity, self.worker)
             if armed.planned.kind == "crash" and point == "in_settle":
                 self._process.on_end.append(partial(self._struck_at_last, struck))
                 self._process.kill_at_wake(getcurrent())

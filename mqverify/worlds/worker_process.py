@@ -1,7 +1,8 @@
 """One worker of a real run, as a process of its own: the same loop and the same adapter, on the real client library.
 
-Run by `mqverify.worlds.children`: `python -m mqverify.worlds.worker_process RECORDS`, with a pickled `WorkerTask` on
-stdin. It appends what happens to the file RECORDS, and dies with its parent, whatever that dies of.
+Run by `mqverify.worlds.children`: `python -m mqverify.worlds.worker_process RECORDS`, with messages on stdin: first a
+pickled `WorkerTask`, later perhaps `stop`. It appends what happens to the file RECORDS, and dies with its parent,
+whatever that dies of.
 """
 
 import ctypes
@@ -53,11 +54,17 @@ class RealContext:
     """The `Context` of this process."""
 
     def __init__(
-        self, task: WorkerTask, board: Board, faults: tuple[PlannedFault, ...], recorder: FileRecorder
+        self,
+        task: WorkerTask,
+        board: Board,
+        faults: tuple[PlannedFault, ...],
+        recorder: FileRecorder,
+        asked_to_stop: threading.Event,
     ) -> None:
         self.recorder = recorder
         self.dice = stream(task.seed, task.worker.name)
         self.checkpoints: MutableMapping[str, int] = FileCheckpoints(task.folder)
+        self._asked_to_stop = asked_to_stop
         self._board = board
         self._group = task.worker.group
         self._origin = task.origin
@@ -101,7 +108,7 @@ class RealContext:
         return planned
 
     def stopping(self) -> bool:
-        return False
+        return self._asked_to_stop.is_set()
 
     def idle(self, progress: Mapping[int, int] | None) -> None:
         """Tell it when it changes, and again from time to time: after a pause the parent has forgotten it."""
@@ -121,22 +128,40 @@ class RealContext:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_with(parent: int) -> None:
-    """See to it that this process ends when its parent does: by the kernel on Linux, and by watching, anywhere."""
+def _heard() -> bytes | None:
+    """The next message of the parent; None if it is no more."""
+    message, wanted = b"", 8
+    while len(message) < wanted:
+        chunk = os.read(0, wanted - len(message))
+        if not chunk:
+            return None
+        message += chunk
+        if wanted == 8 and len(message) == wanted:
+            wanted += int.from_bytes(message, "big")
+    return message[8:]
+
+
+def _die_with(parent: int, asked_to_stop: threading.Event) -> None:
+    """See to it that this process ends when its parent does: by the kernel on Linux, and by watching, anywhere.
+
+    Who watches also hears when the parent asks the worker to stop.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:
         while os.getppid() == parent:
             readable, _, _ = select.select([0], [], [], _PARENT_POLL_SECONDS)
-            if readable and not os.read(0, 1):
-                break
+            if readable:
+                if _heard() is None:
+                    break
+                asked_to_stop.set()
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def _work(task: WorkerTask, records: Path) -> tuple[str, str, RealContext]:
+def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tuple[str, str, RealContext]:
     """Do the worker's work to its end; how it ended, and why."""
     scenario, worker = task.scenario, task.worker
     workload = scenario.spec.workload
@@ -147,7 +172,8 @@ def _work(task: WorkerTask, records: Path) -> tuple[str, str, RealContext]:
     header = WorkerHeader(
         worker.name, worker.kind, worker.incarnation, worker.group, worker.shard, os.getpid(), task.origin
     )  # fmt: skip
-    context = RealContext(task, board, faults, FileRecorder(records, header, list(dict.fromkeys(plan.keys))))
+    recorder = FileRecorder(records, header, list(dict.fromkeys(plan.keys)))
+    context = RealContext(task, board, faults, recorder, asked_to_stop)
     try:
         library = library_of(scenario.system)
         adapter = backend.bind(library, task.address, scenario.settings, plan, task.prefix, task.epoch_ms)
@@ -163,9 +189,13 @@ def _work(task: WorkerTask, records: Path) -> tuple[str, str, RealContext]:
 
 
 def main(arguments: list[str]) -> int:
-    task: WorkerTask = pickle.load(sys.stdin.buffer)
-    _die_with(task.parent)
-    ending, detail, context = _work(task, Path(arguments[0]))
+    message = _heard()
+    if message is None:
+        return 1
+    task: WorkerTask = pickle.loads(message)
+    asked_to_stop = threading.Event()
+    _die_with(task.parent, asked_to_stop)
+    ending, detail, context = _work(task, Path(arguments[0]), asked_to_stop)
     context.tell("ended", ending, detail)
     return 1 if ending in {"broken", "failed"} else 0
 

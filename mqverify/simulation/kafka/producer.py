@@ -114,7 +114,7 @@ class SimulatedProducer:
                 " the maximum request size you have configured with the max_request_size configuration"
             )
         if timestamp_ms is None:
-            timestamp_ms = EPOCH_MS + self._kernel.now // MILLISECOND
+            timestamp_ms = EPOCH_MS + (self._kernel.now + self._client.process.skew) // MILLISECOND
         return self._append(topic, number, size, (timestamp_ms, key, value, headers, key_size, value_size, header_size))
 
     def flush(self, timeout: float | None = None) -> None:
