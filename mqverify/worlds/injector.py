@@ -167,7 +167,11 @@ class Injector:
 
     def _act(self, state: _State) -> None:
         state.triggered = True
-        self._actions[state.planned.kind](state)
+        action = self._actions.get(state.planned.kind)
+        if action is None:
+            state.phase, state.why_not = "over", f"nobody can be asked for `{state.planned.kind}` here"
+        else:
+            action(state)
 
     def _among(self, state: _State, workers: Iterable[Worker]) -> list[Worker]:
         """Those of the workers that the fault may strike."""
@@ -292,21 +296,25 @@ class Injector:
         )
 
     def _drawn(self, state: _State, workers: list[Worker]) -> list[Worker]:
-        """One of them, drawn by the seed, or all of them."""
+        """All of them, or one, drawn by the seed: of those that have been started, if there are any."""
         if not workers or is_everybody(state.planned.fault):
             return workers
+        workers = [worker for worker in workers if worker.name in self._conductor.workers] or workers
         return [workers[int(state.planned.choice * len(workers))]]
 
     def _disturb(self, state: _State) -> None:
         workers = self._drawn(state, self._present(state))
         if not workers:
-            state.phase, state.why_not = "over", _NOBODY.format(state.planned.target_text)
+            worker_end = min(state.planned.fault.target, key=lambda end: end.startswith(("broker", "node")))
+            state.phase, state.why_not = "over", _NOBODY.format(worker_end)
             return
         state.phase, state.began_at = "active", self._world.stamp()
         lift = self._world.disturb(state.planned, [worker.name for worker in workers])
 
         def end() -> None:
             lift()
+            if not any(worker.name in self._conductor.workers for worker in workers):
+                state.why_not = "it was over before the worker was started"
             self._over(state)
 
         self._conductor.appoint(state.planned.duration, end)

@@ -9,7 +9,7 @@ from mqverify.worlds.base import Scenario
 from mqverify.worlds.chunk import judge_runs, run_simulated
 from mqverify.worlds.conductor import Outcome
 
-__all__ = ["findings", "run", "scenario", "table"]
+__all__ = ["findings", "judged", "run", "scenario", "table"]
 
 
 def scenario(text: str, label: str = "kafka") -> Scenario:
@@ -26,6 +26,11 @@ def table(rows: RunRows, name: str) -> list[dict[str, object]]:
     """A table's rows as dictionaries."""
     columns = [column for column in TABLES[name].column_names if column not in {"run", "stage"}]
     return [dict(zip(columns, row, strict=True)) for row in rows.tables[name]]
+
+
+def judged(text: str, seed: int, label: str, rows: RunRows, outcome: Outcome) -> dict[str, Finding]:
+    """What judging a run that has been made finds, by guarantee."""
+    return {one.guarantee: one for one in judge_runs(scenario(text, label), {seed: (rows, outcome)})}
 
 
 def findings(text: str, seed: int = 0, label: str = "kafka") -> dict[str, Finding]:

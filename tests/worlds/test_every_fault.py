@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import pytest
 
 from mqverify.history.recorder import RunRows
-from tests.worlds.helpers import findings, run, table
+from tests.worlds.helpers import judged, run, table
 
 SPEC = """
 spec: every fault
@@ -46,7 +46,7 @@ def check(faults: str, commit: str = "sync", seed: int = 0, label: str = "kafka"
     assert outcome.drained, outcome.give_up_reason
     assert all(took for _, _, took, _ in outcome.faults), outcome.faults
     sound(rows)
-    found = findings(text, seed, label)
+    found = judged(text, seed, label, rows, outcome)
     assert {"at_least_once", "settle_safety", "durable"} <= set(found)
     for name in found:
         assert found[name].violations == 0, found[name].witness
@@ -109,6 +109,137 @@ def test_crashes_of_producers(metric: str, target: str) -> None:
 @pytest.mark.parametrize("point", POINTS[1:])
 def test_restarts_at_once_later_and_never(commit: str, restart: str, point: str) -> None:
     check(f"[{{crash: consumer, when: {{handled: 50%}}, point: {point}, restart_after: {restart}}}]", commit)
+
+
+WORKER_ENDS = ("consumer", "consumer-2", "leader", "all consumers", "producer", "producer-1")
+LINKS = (("cut", ", for: 4s"), ("cut", ", for: 4s, one_way: true"), ("delay", ", by: 200ms..1s, for: 4s"))
+OTHER_TRIGGERS = ("", ", when: {time: 6600ms}", ", when: drained")
+
+
+@pytest.mark.parametrize(
+    ("link", "end", "metric"),
+    [(link, end, METRICS[n % len(METRICS)]) for n, (link, end) in enumerate(product(LINKS, WORKER_ENDS))],
+)
+def test_links(link: tuple[str, str], end: str, metric: str) -> None:
+    kind, rest = link
+    rows = check(f"[{{{kind}: [{end}, broker], when: {{{metric}: 50%}}{rest}}}]")
+    [fault] = table(rows, "faults")
+    assert fault["ended_at"] - fault["began_at"] > 3_999_000_000  # type: ignore[operator]
+    assert fault["target"] == f"{end}, broker"
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize(
+    ("end", "when"), [("consumer-1", OTHER_TRIGGERS[2]), *product(("producer", "all consumers"), OTHER_TRIGGERS[:2])]
+)
+def test_links_the_other_way_and_by_other_triggers(link: tuple[str, str], end: str, when: str) -> None:
+    kind, rest = link
+    check(f"[{{{kind}: [broker, {end}]{when}{rest.replace('4s', '8s')}}}]")
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize(
+    ("label", "end"),
+    [
+        *product(("persistent", "catch_up"), ("consumer", "all consumers", "producer")),
+        ("pinned", "consumer-2"),
+        ("all", "consumer-2"),
+    ],
+)
+def test_links_on_event_store(link: tuple[str, str], label: str, end: str) -> None:
+    kind, rest = link
+    check(f"[{{{kind}: [{end}, broker], when: {{acked: 50%}}{rest}}}]", label=label)
+
+
+def test_a_link_that_was_down_only_before_its_worker_was_there_took_no_effect() -> None:
+    rows, outcome = run(SPEC.format(faults="[{cut: [producer-1, broker], for: 1s}]", commit="sync"))
+    assert outcome.faults == ((0, "cut", False, "it was over before the worker was started"),)
+    sound(rows)
+
+
+@pytest.mark.parametrize("kind", ["add_consumers", "remove_consumers"])
+@pytest.mark.parametrize(
+    ("label", "when"),
+    [
+        *product(["kafka"], ["", *(f", when: {{{metric}: 50%}}" for metric in METRICS), ", when: drained"]),
+        *product(["persistent", "pinned", "catch_up", "all"], ["", ", when: {delivered: 50%}", ", when: drained"]),
+    ],
+)
+def test_consumers_that_join_and_leave(kind: str, when: str, label: str) -> None:
+    amount = 2
+    rows = check(f"[{{{kind}: {amount}{when}}}]", label=label)
+    consumers = [row for row in table(rows, "workers") if row["kind"] == "consumer"]
+    joined = [row["worker"] for row in consumers[3:]]
+    left = [row["worker"] for row in consumers if row["ending"] == "removed"]
+    assert joined == [f"consumer-{3 + n}" for n in range(1, amount + 1) if kind == "add_consumers"]
+    assert left == ([f"consumer-{3 - n}" for n in range(amount)][::-1] if kind == "remove_consumers" else [])
+    began = {row["consumer_group"]: row["began_at"] for row in consumers}
+    assert {row["consumer_group"] for row in table(rows, "groups")} == set(began)
+
+
+@pytest.mark.parametrize("label", ["kafka", "persistent", "catch_up"])
+@pytest.mark.parametrize(
+    "order", ["add_consumers: 2} {remove_consumers: 4}", "remove_consumers: 3} {add_consumers: 1}"]
+)
+def test_consumers_that_come_and_go(order: str, label: str) -> None:
+    first, second = order.replace("}", "").split(" {")
+    rows = check(
+        f"[{{{first}, when: {{handled: 30%}}}}, {{{second}, when: {{time: 20s}}}}, "
+        "{crash: consumer, when: {time: 30s}, restart_after: 1s}]",
+        label=label,
+    )
+    assert sum(row["ending"] == "removed" for row in table(rows, "workers")) == (4 if "4" in second else 3)
+
+
+def test_those_who_are_to_leave_and_die_first_have_not_left() -> None:
+    faults = (
+        "[{pause: consumer-3, when: {handled: 30%}, for: 20s}, {remove_consumers: 1, when: {handled: 50%}}, "
+        "{crash: consumer-3, when: {time: 15s}, restart_after: 1s}]"
+    )
+    rows, outcome = run(SPEC.format(faults=faults, commit="sync"))
+    assert outcome.drained
+    assert [took for _, _, took, _ in outcome.faults] == [True, False, True]
+    assert outcome.faults[1][3] == "consumer-3 crashed before it had left"
+    sound(rows)
+
+
+def test_a_group_all_of_whose_members_left_is_owed_no_more_than_it_had() -> None:
+    rows = check("[{remove_consumers: 3, when: {handled: 50%}}]")
+    assert len({row["message"] for row in table(rows, "deliveries")}) < 120
+    [group] = table(rows, "groups")
+    assert group["drained"]
+
+
+@pytest.mark.parametrize(
+    ("before", "when"),
+    [
+        *product(["50%"], [", when: {settled: 80%}", ", when: {time: 8s}"]),
+        *product(["100%", "1", "30%..90%"], [", when: drained"]),
+    ],
+)
+def test_records_are_deleted(before: str, when: str) -> None:
+    text = SPEC.format(faults=f"[{{delete_records: {{partition: 2, before: {before}}}{when}}}]", commit="sync")
+    rows, outcome = run(text)
+    assert outcome.faults == ((0, "delete_records", True, None),)
+    [limit] = [row for row in table(rows, "settings") if row["name"] == "delete_records"]
+    assert limit["place"] == 2
+    firsts = [row["first_position"] for row in table(rows, "bounds") if row["partition"] == 2]
+    assert firsts == [0, int(str(limit["value"]))]
+    found = judged(text, 0, "kafka", rows, outcome)
+    assert found["durable"].violations == 0, found["durable"].witness
+
+
+@pytest.mark.parametrize(
+    ("skew", "when"),
+    [("producer: -1h", ""), ("producer-1: 30m", ", when: {sent: 50%}"), ("producer-1: -8d, producer-2: 59m", "")],
+)
+def test_clocks_are_off(skew: str, when: str) -> None:
+    rows = check(f"[{{clock_skew: {{{skew}}}{when}}}]")
+    off = [row for row in table(rows, "sends") if abs(row["record_time"] - row["invoked_at"]) > 1_000_000_000]  # type: ignore[operator]
+    assert off
+    assert {row["producer"] for row in off} <= {"producer-1", "producer-2"}
+    if not when:
+        assert len(off) == len([row for row in table(rows, "sends") if row["producer"] in {r["producer"] for r in off}])
 
 
 def test_the_first_that_reaches_the_point_is_the_one_that_crosses_the_count() -> None:
