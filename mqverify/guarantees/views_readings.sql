@@ -162,11 +162,11 @@ SELECT
   END AS standing
 FROM weighed;
 
--- Messages that were legally gone at some reading, and the last reading of their place that still found them (null: none
--- did). Only what happened after that one is excused by their absence. Readings of other sources do not count: `$all` shows
+-- Messages that were legally gone at some reading, by their age or otherwise (a limit, an administrator), and the last
+-- reading of their place that still found them (null: none did). Only what happened after that one is excused by their absence. Readings of other sources do not count: `$all` shows
 -- what a stream does not any more.
 CREATE OR REPLACE TEMP TABLE expired AS
-SELECT u.run, u.message, any_value(f.read_at) AS last_found_at, min(u.read_at) AS gone_at
+SELECT u.run, u.message, any_value(f.read_at) AS last_found_at, min(u.read_at) AS gone_at, bool_or(u.due) AS by_age
 FROM unfound AS u
 LEFT JOIN (
   SELECT f.run, f.message, max(s.read_at) AS read_at

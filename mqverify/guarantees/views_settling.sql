@@ -91,7 +91,7 @@ SELECT
         ELSE ' settled past it (' || unit_of(passed_in.name) || ' ' || s.reached END || ') at ' || moment(s.earliest)
         || CASE WHEN t.failures > 0 THEN ' after its handler had failed' ELSE '' END
     WHEN x.run IS NOT NULL
-      THEN 'it expired before it was read ('
+      THEN 'it ' || CASE WHEN x.by_age THEN 'expired' ELSE 'was removed' END || ' before it was read ('
         || coalesce('still there at ' || moment(x.last_found_at) || ', ', '') || 'gone by ' || moment(x.gone_at) || ')'
     WHEN k.start_from IS NOT NULL
       THEN k.starter || ' started behind it, at ' || unit_of(began_in.name) || ' ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)

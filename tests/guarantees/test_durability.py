@@ -153,6 +153,61 @@ def test_retention_by_count_and_truncation() -> None:
         assert history.verdict("durable").verdict == expected
 
 
+def deleted(before: int, first: int) -> History:
+    """Five messages; an administrator deletes what lies before a position, and a reader finds what is left."""
+    history = History()
+    history.setting("retention", 7 * DAY * MS)
+    history.sends(5, at=5, acked=6)
+    history.assign(start=0)
+    history.handle(0)
+    history.commit(below=1)
+    history.read(range(5), reason="before delete_records of fault 0", at=100)
+    history.setting("delete_records", before, place=0, since=150)
+    history.fault("delete_records", at=150, until=151)
+    history.handles(range(first, 5))
+    history.commit(below=5)
+    history.read(range(first, 5), first=first)
+    return history
+
+
+def test_deleted_records_are_legally_gone_up_to_the_position_and_no_further() -> None:
+    """Meaning, section 3: legal absence, `delete_records` reached it."""
+    held, violated = deleted(3, first=3).verdict("durable"), deleted(2, first=3).verdict("durable")
+    assert held.verdict == "held"
+    assert (violated.verdict, violated.violations) == ("violated", 1)
+    assert "message 2 " in violated.reason
+
+
+def test_records_that_vanish_before_they_are_deleted_are_a_violation() -> None:
+    history = History()
+    history.sends(5, at=5, acked=6)
+    history.read([3, 4], first=3, reason="before delete_records of fault 0", at=100)
+    history.setting("delete_records", 3, place=0, since=150)
+    history.fault("delete_records", at=150, until=151)
+    history.read([3, 4], first=3)
+    assert history.verdict("durable").violations == 3
+
+
+def test_records_of_another_partition_may_not_vanish() -> None:
+    history = History(partitions=2)
+    history.sends(2, at=5, acked=6)
+    history.setting("delete_records", 2, place=1, since=50)
+    history.read([], first=2, at=100)
+    assert history.verdict("durable").verdict == "violated"
+
+
+def test_what_is_deleted_is_not_there_past_retention_nor_for_those_who_never_read_it() -> None:
+    """MQ122 exempts nothing; MQ101 is owed whatever was deleted under a group, and nobody settled past it wrongly."""
+    history = deleted(3, first=3)
+    durable = history.verdict("durable_past_retention")
+    assert (durable.verdict, durable.violations) == ("violated", 3)
+    lost = history.verdict("at_least_once")
+    assert (lost.verdict, lost.violations) == ("violated", 2)
+    assert "it was removed before it was read (still there at 0.100 s, gone by" in lost.reason
+    assert history.verdict("settle_safety").verdict == "held"
+    assert history.verdict("per_partition_ordering").verdict == "held"
+
+
 def test_a_hole_above_the_first_position_is_never_excused_by_age() -> None:
     history = expired()
     history.read_log([(9, 9)], first=0, reason="end")

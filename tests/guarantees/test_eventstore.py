@@ -354,7 +354,7 @@ def test_expiry_in_a_stream_excuses_a_category_checkpoint() -> None:
     history.look([2, 3], first={"a": 2}, everything=range(4))
     assert history.verdict("durable").obligations == 2
     assert history.verdict("settle_safety").verdict == "held"
-    assert "it expired before it was read" in history.verdict("at_least_once").reason
+    assert "it was removed before it was read" in history.verdict("at_least_once").reason
 
 
 def test_a_removed_group_owes_what_it_had_settled_past_in_the_category() -> None:

@@ -320,3 +320,32 @@ def test_a_worker_that_breaks_is_our_bug_and_says_where_to_look(kafka_broker, mo
         run_real(scenario_of(), 0, kafka_broker, lambda _: None)
     path = Path(str(caught.value).rpartition("see ")[2])
     assert "ValueError" in path.read_text()
+
+
+def test_consumers_join_and_leave_cleanly_on_a_real_broker(kafka_broker):
+    faults = (
+        "faults: [{add_consumers: 2, when: {handled: 20%}}, {remove_consumers: 3, when: {handled: 40%}}, "
+        "{delete_records: {partition: 0, before: 50%}, when: drained}]"
+    )
+    rows, outcome = run(kafka_broker, scenario_of(faults=faults))
+    assert outcome.drained, outcome.give_up_reason
+    assert outcome.faults == tuple((n, k, True, None) for n, k in enumerate(KINDS))
+    endings = {row["worker"]: row["ending"] for row in rows_of(rows, "workers") if row["kind"] == "consumer"}
+    assert endings == {
+        "consumer-1": "finished", "consumer-2": "removed", "consumer-3": "removed", "consumer-4": "removed",
+    }  # fmt: skip
+    assert set(handled(rows)) == set(range(300))
+    assert all(row["outcome"] == "acked" for row in rows_of(rows, "settlements")), "who leaves has settled"
+    [limit] = [row for row in rows_of(rows, "settings") if row["name"] == "delete_records"]
+    firsts = [row["first_position"] for row in rows_of(rows, "bounds") if row["partition"] == 0]
+    assert firsts == [0, int(limit["value"])]
+
+
+KINDS = ("add_consumers", "remove_consumers", "delete_records")
+
+
+def test_a_consumer_that_is_to_leave_hears_it_even_before_it_has_started(kafka_broker):
+    rows, outcome = run(kafka_broker, scenario_of(faults="faults: [{remove_consumers: 1}]"))
+    assert outcome.drained, outcome.give_up_reason
+    assert outcome.faults == ((0, "remove_consumers", True, None),)
+    assert set(handled(rows)) == set(range(300))

@@ -31,6 +31,29 @@ expect: {at_least_once: held}
 """
 
 
+COMINGS_AND_GOINGS = """
+spec: links, replies, clocks, consumers and records
+workload:
+  messages: 200
+  keys: 20
+  producers: 2
+  groups: {billing: {consumers: 3}, shipping: {consumers: 2, settle: after_batch}}
+  handler: {takes: 1ms..5ms}
+  rate: 500/s
+backends:
+  kafka: {partitions: 4, session_timeout: 6s, heartbeat_interval: 1s, auto_offset_reset: earliest}
+faults:
+  - {clock_skew: {producer: -1h}, when: {sent: 10%..50%}}
+  - {cut: [consumer, broker], group: billing, when: {handled: 20%..60%}, for: 1s..20s}
+  - {delay: [broker, all consumers], when: {handled: 10%..50%}, by: 10ms..1s, for: 5s}
+  - {lose: ack, of: producer, when: {sent: 10%..50%}, times: 2}
+  - {add_consumers: 2, group: shipping, when: {acked: 30%..70%}}
+  - {remove_consumers: 2, group: billing, when: {settled: 30%..70%}}
+  - {delete_records: {partition: 1, before: 10%..90%}, when: drained}
+expect: {at_least_once: held}
+"""
+
+
 EVENT_STORE = """
 spec: everything at once
 workload:
@@ -69,7 +92,7 @@ def digests(answer: dict[str, object]) -> list[str]:
     return [run["digest"] for run in answer["runs"]]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("spec", "backends"), [(SPEC, 1), (EVENT_STORE, 3)])
+@pytest.mark.parametrize(("spec", "backends"), [(SPEC, 1), (COMINGS_AND_GOINGS, 1), (EVENT_STORE, 3)])
 def test_ten_processes_with_different_hash_seeds_leave_equal_histories(
     tmp_path: Path, spec: str, backends: int
 ) -> None:
