@@ -10,6 +10,10 @@ from mqverify.workload.plan import stream
 __all__ = ["PlannedFault", "draw_faults"]
 
 
+_COUNTS_ITS_STRIKES = {"slow", "lose"}
+"""For these `times` is how often one fault strikes, not how often there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
     """One repetition of one fault of the spec, with everything drawn."""
@@ -65,7 +69,7 @@ def draw_faults(faults: Sequence[Fault], messages: int, seed: int) -> tuple[Plan
     planned: list[PlannedFault] = []
     for number, fault in enumerate(faults):
         dice = stream(seed, f"fault-{number}")
-        repetitions = 1 if fault.kind == "slow" else fault.times
+        repetitions = 1 if fault.kind in _COUNTS_ITS_STRIKES else fault.times
         for _ in range(repetitions):
             position = dice.uniform(fault.when.low, fault.when.high)
             threshold = 0

@@ -157,6 +157,28 @@ def test_a_link_that_was_down_only_before_its_worker_was_there_took_no_effect() 
     sound(rows)
 
 
+@pytest.mark.parametrize(
+    ("label", "of", "when"),
+    [
+        *product(["kafka"], ["producer", "producer-2"], ["", ", when: {sent: 30%}", ", when: {acked: 30%}"]),
+        *product(["kafka"], ["consumer", "consumer-2"], ["", ", when: {handled: 30%}", ", when: {settled: 30%}"]),
+        *product(["persistent", "catch_up"], ["producer"], ["", ", when: {acked: 30%}"]),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 3])
+def test_lost_replies(label: str, of: str, when: str, times: int) -> None:
+    rows = check(f"[{{lose: ack, of: {of}{when}, times: {times}}}]", label=label)
+    [fault] = table(rows, "faults")
+    assert fault["ended_at"] is not None
+
+
+def test_replies_that_nobody_waited_for_are_not_lost() -> None:
+    rows, outcome = run(SPEC.format(faults="[{lose: ack, of: producer, when: drained}]", commit="sync"))
+    assert outcome.drained
+    assert outcome.faults == ((0, "lose", False, "producer was to lose a reply, and lost none"),)
+    sound(rows)
+
+
 @pytest.mark.parametrize("kind", ["add_consumers", "remove_consumers"])
 @pytest.mark.parametrize(
     ("label", "when"),
