@@ -8,6 +8,7 @@ from mqverify.backends.base import NotDone
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.targets import candidates, groups_of, is_everybody
 from mqverify.history.tables import TABLES
+from mqverify.units import SECOND
 from mqverify.workload.groups import Worker
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ _SENDS = {name: index for index, name in enumerate(TABLES["sends"].column_names[
 _NOBODY = "no {} was alive when its trigger was pulled"
 _REMOVING = {"delete_records", "scavenge", "replay_parked", "delete_stream"}
 """What an administrator does that can take messages out of a place."""
+_UNHEARD = _REMOVING | {"lose", "clock_skew"}
+"""What may happen to an idle system without any worker having something to tell."""
+_TIME_TO_NOTICE = 2 * SECOND
+"""So long a drained run waits after such a fault for what may come of it."""
 
 
 @dataclass
@@ -92,6 +97,8 @@ class Injector:
         for state in self._states:
             if state.phase == "waiting" and state.planned.fault.when.metric == "drained":
                 self._act(state)
+                if state.planned.kind in _UNHEARD:
+                    self._conductor.appoint(_TIME_TO_NOTICE, lambda: None)
                 return True
         return False
 
