@@ -51,9 +51,8 @@ _KINDS: Final = (
     ),
     FaultKind(
         name="cut",
-        about="nothing passes between a worker and the broker, both ways or only from the first to the second: what is "
-        "sent waits, as in TCP, and arrives when the cut ends; connections stay open, every incarnation of the worker "
-        "is behind it",
+        about="nothing passes between a worker and the broker, both ways or one: what is sent waits for its end, "
+        "connections stay open",
         subject="link",
         targets=(*_WORKERS, *_BROKERS),
         takes=("for", "one_way", "group"),
@@ -62,7 +61,7 @@ _KINDS: Final = (
     ),
     FaultKind(
         name="delay",
-        about="what passes between a worker and the broker takes longer, each message by as much as it draws from 'by'",
+        about="what passes between a worker and the broker comes later, each message by a time of its own",
         subject="link",
         targets=(*_WORKERS, *_BROKERS),
         takes=("by", "for", "group"),
@@ -71,28 +70,27 @@ _KINDS: Final = (
     ),
     FaultKind(
         name="lose",
-        about="an append (of a producer) or a settlement (of a consumer) is done, its reply is dropped and the "
-        "connection breaks; 'times' says how many replies are lost, the next ones of whichever worker is meant",
+        about="a producer's append or a consumer's settlement is done, its reply is dropped and the connection breaks; "
+        "'times' says how many replies in a row",
         subject="ack",
         takes=("of", "group"),
         needs=("of",),
     ),
     FaultKind(
         name="add_consumers",
-        about="so many more consumers join the group, numbered on: consumer-4 after consumer-3",
+        about="so many more consumers join the group, numbered on",
         subject="count",
         takes=("group",),
     ),
     FaultKind(
         name="remove_consumers",
-        about="so many consumers leave the group cleanly, those that were started last first: each finishes the batch "
-        "that it has in hand, settles and closes its client",
+        about="so many consumers leave the group cleanly, those that were started last first",
         subject="count",
         takes=("group",),
     ),
     FaultKind(
         name="delete_records",
-        about="an administrator deletes what lies in a partition before a position, or that share of what is there now",
+        about="an administrator deletes the records of a partition before a position, or that share of them",
         subject="place",
     ),
     FaultKind(
@@ -113,8 +111,7 @@ _KINDS: Final = (
     ),
     FaultKind(
         name="clock_skew",
-        about="the clock of a producer's machine is off from the trigger to the end of the run: the records that its "
-        "client stamps say so, and retention believes them; timers are monotonic and do not see it",
+        about="a producer's clock is off from then on: its client stamps records so, and retention believes them",
         subject="skew",
         missing_targets={"consumer": "a consumer stamps no records, and its client's timers are monotonic"},
     ),

@@ -3,7 +3,7 @@
 import pytest
 
 from mqverify.history.recorder import RunRows
-from tests.worlds.helpers import findings, run, table
+from tests.worlds.helpers import findings, judged, run, table
 
 BASE = """
 spec: faults
@@ -204,3 +204,55 @@ def test_a_fault_that_never_fires_says_why() -> None:
     assert not took_effect
     assert why_not is not None
     assert "consumer-2" in why_not
+
+
+DELETED = """
+spec: records are deleted under a consumer
+workload: {{messages: 200, keys: 12, handler: {{takes: 20ms}}}}
+backends: {{kafka: {{partitions: 1, max_partition_fetch_bytes: 2KiB, auto_offset_reset: {reset}}}}}
+faults: [{{delete_records: {{partition: 0, before: 60%}}, when: {{handled: 20%}}}}]
+expect: {{at_least_once: held, durable: held, durable_past_retention: held, settle_safety: held, legal_resume: held}}
+"""
+
+
+@pytest.mark.parametrize(("reset", "rest"), [("earliest", range(120, 200)), ("latest", range(0))])
+def test_a_consumer_under_whom_records_vanish_starts_by_its_reset_policy(reset: str, rest: range) -> None:
+    """OffsetOutOfRange (docs/facts/kafka.md §B.1): what was deleted is never delivered; with `latest`, all there is."""
+    text = DELETED.format(reset=reset)
+    rows, outcome = run(text)
+    assert outcome.drained
+    positions = [row["position"] for row in table(rows, "deliveries")]
+    before = len(positions) - len(rest)
+    assert 40 <= before < 120
+    assert positions == [*range(before), *rest]
+    found = judged(text, 0, "kafka", rows, outcome)
+    assert {name: finding.violations for name, finding in found.items()} == {
+        "at_least_once": 200 - len(positions), "durable": 0, "durable_past_retention": 120, "settle_safety": 0,
+        "legal_resume": 0,
+    }  # fmt: skip
+
+
+SKEWED = """
+spec: a producer's clock is off
+workload: {{messages: 20, keys: 4}}
+backends:
+  kafka: {{partitions: 1, retention: 7d, enable_idempotence: false, retries: 0, auto_offset_reset: earliest}}
+faults: [{{clock_skew: {{producer-1: {skew}}}}}, {{pass: 1h, when: drained}}]
+expect: {{at_least_once: held, durable: held, durable_past_retention: held}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("skew", "outcomes", "gone"),
+    [("-8d", {"acked"}, 20), ("-6d", {"acked"}, 0), ("59m", {"acked"}, 0), ("61m", {"failed"}, 0)],
+)
+def test_the_broker_believes_the_clock_of_a_producer(skew: str, outcomes: set[str], gone: int) -> None:
+    """docs/facts/kafka.md §0.4: stamped in the past it is deleted early, more than an hour in the future refused."""
+    text = SKEWED.format(skew=skew)
+    rows, outcome = run(text)
+    assert outcome.drained
+    assert [took for _, _, took, _ in outcome.faults] == [True, True]
+    assert {row["outcome"] for row in table(rows, "sends")} == outcomes
+    found = judged(text, 0, "kafka", rows, outcome)
+    assert found["durable"].violations == 0, found["durable"].witness
+    assert found["durable_past_retention"].violations == gone
