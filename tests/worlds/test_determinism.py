@@ -79,6 +79,30 @@ expect: {at_least_once: held}
 """
 
 
+ON_EVENT_STORE = """
+spec: links, replies, consumers and an administrator
+workload:
+  messages: 100
+  keys: 10
+  producers: 2
+  consumers: 3
+  handler: {takes: 1ms..5ms, poison: 1 in 50, attempts: 2, on_failure: park}
+  rate: 500/s
+backends:
+  persistent: {system: eventstore, subscribe: persistent, strategy: round_robin, message_timeout: 5s}
+faults:
+  - {cut: [consumer, broker], when: {handled: 20%..60%}, for: 1s..20s}
+  - {delay: [broker, all consumers], when: {handled: 10%..50%}, by: 10ms..1s, for: 5s}
+  - {lose: ack, of: producer, when: {sent: 10%..50%}, times: 2}
+  - {add_consumers: 2, when: {acked: 30%..70%}}
+  - {remove_consumers: 2, when: {settled: 30%..70%}}
+  - {replay_parked: , when: drained}
+  - {delete_stream: key-3, when: drained}
+  - {scavenge: , when: drained}
+expect: {at_least_once: held}
+"""
+
+
 def check(path: Path, hash_seed: str, *options: str) -> dict[str, object]:
     command = [sys.executable, "-m", "mqverify", "check", str(path), "--output-format", "json", *options]
     done = subprocess.run(
@@ -92,7 +116,9 @@ def digests(answer: dict[str, object]) -> list[str]:
     return [run["digest"] for run in answer["runs"]]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("spec", "backends"), [(SPEC, 1), (COMINGS_AND_GOINGS, 1), (EVENT_STORE, 3)])
+@pytest.mark.parametrize(
+    ("spec", "backends"), [(SPEC, 1), (COMINGS_AND_GOINGS, 1), (ON_EVENT_STORE, 1), (EVENT_STORE, 3)]
+)
 def test_ten_processes_with_different_hash_seeds_leave_equal_histories(
     tmp_path: Path, spec: str, backends: int
 ) -> None:
