@@ -30,6 +30,8 @@ class Kernel:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.now = 0
+        self.leapt = 0
+        """Nanoseconds of idle time that were leapt over: `now - leapt` is the time that actors lived through."""
         self.hub = getcurrent()
         self.ready: deque[Task] = deque()
         self.processes: list[Process] = []
@@ -114,7 +116,8 @@ class Kernel:
             if process is not None and not process.running:
                 process.defer(call, arguments)
                 continue
-            if renews is not None and jump(heap, event):
+            if renews is not None and (distance := jump(heap, event)):
+                self.leapt += distance
                 continue
             self.now = time
             call(*arguments)

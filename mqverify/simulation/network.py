@@ -43,6 +43,8 @@ class Network:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.disturbances: list[Disturbance] = []
+        self.on_disturbance: list[Callable[[], None]] = []
+        """Told whenever something goes wrong somewhere, so that nobody watches a network on which all is well."""
 
     def link(self, name: str, source: Process, destination: Process) -> "Link":
         """One direction of a connection. `name` names its dice."""
@@ -75,6 +77,11 @@ class Network:
                 return disturbance
         return None
 
+    def undisturbed(self, one: Process, other: Process) -> bool:
+        """Whether nothing is wrong between the two, either way."""
+        ends = end_of(one), end_of(other)
+        return not any(each.concerns(*ends) or each.concerns(*ends[::-1]) for each in self.disturbances)
+
     def lateness(self, source: Process, destination: Process) -> int:
         """How much longer a message sent now takes, in nanoseconds."""
         ends = end_of(source), end_of(destination)
@@ -82,6 +89,8 @@ class Network:
 
     def _disturb(self, disturbance: Disturbance) -> Disturbance:
         self.disturbances.append(disturbance)
+        for tell in self.on_disturbance:
+            tell()
         return disturbance
 
 
@@ -120,6 +129,11 @@ class Link:
             time = self._last
         self._last = time
         kernel.call_at(time, call, *arguments, process=self.destination)
+
+    @property
+    def busy_until(self) -> int:
+        """When the last of what was sent arrives; what a cut holds is not counted."""
+        return self._last
 
     def drop(self) -> None:
         """Forget what a cut holds of it: nothing of it arrives any more."""

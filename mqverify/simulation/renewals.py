@@ -29,24 +29,24 @@ def always() -> bool:
     return True
 
 
-def jump(heap: list[Event], first: Event) -> bool:
-    """Shift the renewals, from `first` on, to the next event of substance, if that is far away."""
+def jump(heap: list[Event], first: Event) -> int:
+    """Shift the renewals, from `first` on, to the next event of substance, if that is far away: how far, else 0."""
     following = heap[0] if heap else first
     if following[0] - first[0] <= _SHORT_IDLE and _substantial(following):
-        return False
+        return 0
     substance = [max(event[0], event[6]) for event in heap if _substantial(event)]
     if not substance or not first[5]():
-        return False
+        return 0
     distance = min(substance) - first[0]
     if distance <= _SHORT_IDLE:
-        return False
+        return 0
     heap.append(first)
     for event in heap:
         if _can_happen(event) and event[5] is not None and event[5]():
             event[0] += distance
             event[6] += distance if event[6] else 0
     heapify(heap)
-    return True
+    return int(distance)
 
 
 def _can_happen(event: Event) -> bool:

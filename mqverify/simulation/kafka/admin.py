@@ -25,7 +25,7 @@ class SimulatedAdminClient:
         if unknown:
             raise KafkaConfigurationError(f"Unrecognized configs: {unknown}")
         self.config: dict[str, Any] = {**KafkaAdminClient.DEFAULT_CONFIG, **configs}
-        self._client = Client(library, "admin")
+        self._client = Client(library, "admin", self.config)
 
     def close(self) -> None:
         self._client.close()

@@ -31,7 +31,8 @@ from mqverify.simulation.kafka.group import Group
 from mqverify.simulation.kafka.log import PartitionLog
 from mqverify.simulation.kafka.offsets import expire_offsets, first_expiry
 from mqverify.simulation.kafka.retention import apply_retention, first_due
-from mqverify.simulation.kafka.settings import EPOCH_MS, BrokerSettings, TopicConfig, wall_clock_ms
+from mqverify.simulation.kafka.sequences import Origin
+from mqverify.simulation.kafka.settings import DAY, EPOCH_MS, BrokerSettings, TopicConfig, wall_clock_ms
 from mqverify.simulation.kernel import MILLISECOND
 
 __all__ = ["Broker", "Topic"]
@@ -42,9 +43,10 @@ _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 class Topic:
     """A topic: its configuration and its partitions, by number."""
 
-    __slots__ = ("config", "name", "partitions")
+    __slots__ = ("_producer_expiration", "config", "name", "partitions")
 
-    def __init__(self, name: str, partitions: int, config: TopicConfig) -> None:
+    def __init__(self, name: str, partitions: int, config: TopicConfig, producer_expiration: int = DAY) -> None:
+        self._producer_expiration = producer_expiration
         self.name = name
         self.config = config
         self.partitions: list[PartitionLog] = []
@@ -53,7 +55,7 @@ class Topic:
     def extend(self, total: int) -> None:
         """Grow to `total` partitions. What is in the old ones stays where it is."""
         for number in range(len(self.partitions), total):
-            self.partitions.append(PartitionLog(self.name, number, self.config))
+            self.partitions.append(PartitionLog(self.name, number, self.config, self._producer_expiration))
 
 
 class Broker:
@@ -77,8 +79,10 @@ class Broker:
         self._retention_at: int | None = None
         self._expiry_timer: Any = None
         self._expiry_at: int | None = None
+        self._producers = 0
         self._handlers: dict[type, Callable[[Any, Any, int], None]] = {
             api.Produce: self._produce,
+            api.InitProducerId: self._init_producer_id,
             api.Fetch: self.fetches.fetch,
             api.OffsetCommit: self._commit,
             api.Heartbeat: self._heartbeat,
@@ -104,12 +108,24 @@ class Broker:
 
     def _produce(self, request: api.Produce, token: Any, now: int) -> None:
         results = []
-        for partition, entries, size in request.batches:
-            results.append(self._append(partition, entries, size, request.acks, now))
+        origins = request.origins
+        for number, (partition, entries, size) in enumerate(request.batches):
+            origin = None if origins is None else origins[number]
+            results.append(self._append(partition, entries, size, request.acks, origin, now))
         if request.acks != 0:
             self._reply(token, results)
 
-    def _append(self, partition: Any, entries: list[Any], size: int, acks: int, now: int) -> api.Produced:
+    def new_producer(self) -> tuple[int, int]:
+        """A producer id that nobody else has, and its epoch."""
+        self._producers += 1
+        return self._producers, 0
+
+    def _init_producer_id(self, request: api.InitProducerId, token: Any, now: int) -> None:
+        self._reply(token, self.new_producer())
+
+    def _append(
+        self, partition: Any, entries: list[Any], size: int, acks: int, origin: Origin | None, now: int
+    ) -> api.Produced:
         log = self.logs.get(partition)
         if log is None:
             return api.Produced(UnknownTopicOrPartitionError, -1, -1)
@@ -117,9 +133,15 @@ class Broker:
             return api.Produced(NotEnoughReplicasError, -1, -1)
         was_empty = not log.segments[0].size
         try:
+            if origin is not None:
+                duplicate = log.producers.duplicate_of(origin, len(entries), now)
+                if duplicate is not None:
+                    return api.Produced(None, *duplicate)
             base, append_time = log.append(entries, size, wall_clock_ms(now))
         except KafkaError as error:
             return api.Produced(type(error), -1, -1)
+        if origin is not None:
+            log.producers.appended(origin, len(entries), base, append_time, now)
         if was_empty or log.config.retention_bytes >= 0:
             self._time_retention(log, now)
         if log.waiting:
@@ -191,7 +213,7 @@ class Broker:
         self._reply(token, results)
 
     def _add_topic(self, name: str, partitions: int, config: TopicConfig) -> None:
-        self.topics[name] = Topic(name, partitions, config)
+        self.topics[name] = Topic(name, partitions, config, self.settings.producer_id_expiration)
         self._index(self.topics[name])
 
     def _index(self, topic: Topic) -> None:

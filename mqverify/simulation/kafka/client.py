@@ -1,21 +1,33 @@
-"""What every client has: a connection, requests that block, and metadata of topics that it refreshes by itself."""
+"""What every client has: a connection that it makes anew when it breaks, and requests that block.
 
-from collections.abc import Callable, Sequence
+kafka-python's `KafkaConnectionManager` (`net/manager.py`), for one broker. It keeps a connection to the broker and one
+to the group coordinator, which are one here: what breaks the one breaks the other. Where all is well, a client is
+connected as soon as it is made, at no cost: what the library does then (bootstrap, versions, the first metadata, an
+idempotent producer's id) is not modelled.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, NodeNotReadyError
 
 from mqverify.simulation.future import Future
-from mqverify.simulation.kafka.protocol import Metadata, MetadataReply
-from mqverify.simulation.kernel import MILLISECOND
+from mqverify.simulation.kafka.connection import Connection, InFlight
+from mqverify.simulation.kernel import MILLISECOND, SECOND
 from mqverify.simulation.renewals import Event
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.library import KafkaLibrary
 
-__all__ = ["FOREVER", "Client", "ClientMetadata", "nanoseconds"]
+__all__ = ["FOREVER", "Client", "nanoseconds"]
 
 FOREVER = 1 << 62
+
+_SETUP, _MOST_SETUP = 10 * SECOND, 30 * SECOND
+"""`socket_connection_setup_timeout_ms` and its maximum, which kafka-python's clients do not let one set."""
+
+Then = Callable[[Any], Any]
 
 
 def nanoseconds(milliseconds: float | None) -> int:
@@ -26,30 +38,72 @@ def nanoseconds(milliseconds: float | None) -> int:
 
 
 class Client:
-    """The network side of one producer, consumer or admin client."""
+    """The network side of one producer, consumer or admin client. Making one blocks until it is connected.
 
-    def __init__(self, library: "KafkaLibrary", kind: str) -> None:
+    Raises `KafkaTimeoutError` where that takes longer than `bootstrap_timeout_ms`.
+    """
+
+    def __init__(self, library: "KafkaLibrary", kind: str, config: Mapping[str, Any]) -> None:
         self.library = library
         self.cluster = library.cluster
         self.kernel = library.cluster.kernel
         self.process = library.process
         self.name = library.client_name(kind)
-        self.connection = self.cluster.connect(self.process, self.name)
         self.dice = self.kernel.stream(self.name)
         self.listening = False
         """Whether a rebalance listener is being told. Its thread is then the client's own IO thread."""
+        self.on_ready: list[Callable[[], Any]] = []
+        self.on_lost: list[Callable[[], Any]] = []
+        """Told when a connection broke, or could not be made."""
+        self.on_trouble: list[Callable[[], Any]] = []
+        """Told when something went wrong on the way to the broker, so that things may take longer than they do."""
+        self.closed = False
+        self._request_timeout = nanoseconds(config["request_timeout_ms"])
+        self._reconnecting = _Reconnecting(config, self.kernel.stream(f"{self.name}/reconnecting"))
+        self._buffer: deque[tuple[Any, Then, Then | None, int, int]] = deque()
+        """Requests that wait for the connection: as they were sent, and until when they may wait."""
+        self._knocking: Connection | None = None
+        self._setup: Event | None = None
+        self._connections = 0
+        self._connection: Connection | None = None
+        if self.cluster.reaches(self.process):
+            self._use(self._new_connection())
+        else:
+            self._bootstrap(nanoseconds(config["bootstrap_timeout_ms"]))
 
-    def send(self, request: Any, then: Callable[[Any], Any]) -> None:
-        """Send a request; `then(reply)` happens when the reply arrives."""
-        self.connection.send(request, then)
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def send(self, request: Any, then: Then, failed: Then | None = None, timeout: int | None = None) -> None:
+        """Send a request, connecting first if need be; `then(reply)` or `failed(error)` happens, perhaps at once.
+
+        `timeout` is the request's own, else `request_timeout_ms`.
+        """
+        timeout = self._request_timeout if timeout is None else timeout
+        if self._connection is not None:
+            self._connection.send(request, then, failed, timeout)
+        elif self.closed or not self.connect():
+            if failed is not None:
+                failed(NodeNotReadyError("broker"))
+        else:
+            self._buffer.append((request, then, failed, timeout, self.kernel.now + timeout))
+
+    def post(self, request: Any) -> None:
+        """Send a request that nobody answers, on a client that is ready."""
+        assert self._connection is not None
+        self._connection.post(request)
 
     def ask(self, request: Any, timeout: int = FOREVER) -> Any:
-        """Send a request and block until its reply; `KafkaTimeoutError` if it does not come in time."""
+        """Send a request and block until its reply.
+
+        Raises `KafkaTimeoutError` if it does not come in time, or the error with which the request failed.
+        """
         self.require_not_listening()
         future = Future(self.kernel)
-        self.connection.send(request, future.resolve)
+        self.send(request, future.resolve, lambda error: future.resolve(error=error))
         if not future.wait(None if timeout >= FOREVER else timeout):
             raise KafkaTimeoutError
+        if future.error is not None:
+            raise future.error
         return future.value
 
     @property
@@ -67,89 +121,135 @@ class Client:
                 " worker thread."
             )
 
-    def close(self) -> None:
-        if not self.connection.closed:
-            self.connection.close()
+    # -- the connection --------------------------------------------------------------------------------------------
 
+    @property
+    def ready(self) -> bool:
+        return self._connection is not None
 
-class ClientMetadata:
-    """The topics that a client knows, refreshed every `metadata_max_age_ms` and on demand.
+    @property
+    def troubled(self) -> bool:
+        """Whether requests may take longer than they do where all is well."""
+        return self._connection is None or self._connection.watched
 
-    New partitions are seen only so (docs/facts/kafka.md §C.6). `updated` is told after each refresh.
-    """
+    @property
+    def backing_off(self) -> bool:
+        """Whether the next attempt to connect must wait (`connection_delay`, KIP-144)."""
+        return self._connection is None and self._knocking is None and self.kernel.now < self._reconnecting.not_before
 
-    def __init__(
-        self,
-        client: Client,
-        max_age: int,
-        backoff: int,
-        create_topics: bool,
-        updated: Callable[[], None] | None = None,
-    ) -> None:
-        self.partitions: dict[str, int] = {}
-        """The number of partitions of each topic known."""
-        self.topics: Sequence[str] | None = ()
-        """The topics to ask for; None for all."""
-        self._client = client
-        self._max_age = max_age
-        self._create = create_topics
-        self._updated = updated
-        self._version = -1
-        self._timer: Event | None = None
-        self._update: Future | None = None
-        self._sent = False
-        self._again = False
-        # Making a client has fetched the (empty) metadata once; the next refresh waits for `retry_backoff_ms`. So a
-        # member that joins at once may be given its partitions only by a second rebalance (measured).
-        self._backoff = backoff
-        self._not_before = client.kernel.now + backoff
-
-    def set_topics(self, topics: Sequence[str] | None) -> None:
-        """Ask for other topics from now on; at once if there are new ones among them."""
-        new = topics is None or any(topic not in self.partitions for topic in topics)
-        self.topics = topics
-        if new:
-            self._again = self._sent
-            self.request_update()
-
-    def request_update(self) -> Future:
-        """Refresh now; the future is resolved when it is done. A refresh under way is shared."""
-        if self._update is None:
-            self._update = Future(self._client.kernel)
-            kernel = self._client.kernel
-            if kernel.now >= self._not_before:
-                self._send()
-            else:
-                kernel.call_at(self._not_before, self._send, process=self._client.process)
-        return self._update
-
-    def _send(self) -> None:
-        self._sent = True
-        self._client.send(Metadata(self.topics, self._create), self._arrived)
+    def connect(self) -> bool:
+        """Begin to connect, if that has not begun; False while backing off (`NodeNotReadyError`)."""
+        if self._connection is not None or self._knocking is not None:
+            return True
+        if self.closed or self.backing_off:
+            return False
+        self._knock(self._reconnecting.setup_timeout, self._not_opened)
+        return True
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._client.kernel.cancel(self._timer)
-            self._timer = None
+        if self.closed:
+            return
+        self.closed = True
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._knocking is not None:
+            self._stop_knocking().give_up()
 
-    def _arrived(self, reply: MetadataReply) -> None:
-        update, self._update, self._sent = self._update, None, False
-        self.partitions = reply.partitions
-        self._version = reply.version
-        kernel = self._client.kernel
-        self._not_before = kernel.now + self._backoff
-        self.close()
-        self._timer = kernel.call_at(
-            kernel.now + self._max_age, self.request_update, process=self._client.process, renews=self._nothing_new
-        )
-        if self._again:
-            self._again = False
-            self.request_update()
-        if self._updated is not None:
-            self._updated()
-        if update is not None:
-            update.resolve()
+    def _bootstrap(self, timeout: int) -> None:
+        """`_do_bootstrap`: one attempt for as long as there is time."""
+        decided = Future(self.kernel)
+        self.on_ready.append(decided.resolve)
+        self._knock(timeout, decided.resolve)
+        decided.wait()
+        self.on_ready.clear()
+        if self._connection is None:
+            self.close()
+            raise KafkaTimeoutError("Unable to bootstrap")
 
-    def _nothing_new(self) -> bool:
-        """Whether a refresh would find what is known. Only the simulation can ask, to leap over idle time."""
-        return self._client.cluster.broker.version == self._version
+    def _new_connection(self) -> Connection:
+        self._connections += 1
+        name = self.name if self._connections == 1 else f"{self.name}/{self._connections}"
+        return self.cluster.connect(self.process, name)
+
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.lost = self._broke
+        connection.troubled = self._tell_trouble
+        if not self.cluster.network.undisturbed(self.process, self.cluster.process):
+            connection.watch()
+
+    def _knock(self, timeout: int, in_vain: Callable[[], Any]) -> None:
+        connection = self._knocking = self._new_connection()
+        connection.open(self._opened)
+        self._setup = self.kernel.call_at(self.kernel.now + timeout, in_vain, process=self.process)
+
+    def _stop_knocking(self) -> Connection:
+        connection, self._knocking = self._knocking, None
+        if self._setup is not None:
+            self.kernel.cancel(self._setup)
+            self._setup = None
+        assert connection is not None
+        return connection
+
+    def _opened(self) -> None:
+        connection = self._stop_knocking()
+        self._use(connection)
+        self._reconnecting.succeeded()
+        waiting, self._buffer = self._buffer, deque()
+        for request, then, failed, timeout, until in waiting:
+            if self.kernel.now < until:
+                connection.send(request, then, failed, timeout)
+            elif failed is not None:
+                failed(KafkaTimeoutError())
+        for tell in list(self.on_ready):
+            tell()
+
+    def _not_opened(self) -> None:
+        """`_connect` failed: what waited for it fails, and the next attempt waits longer."""
+        self._stop_knocking().give_up()
+        self._reconnecting.failed(self.kernel.now)
+        waiting, self._buffer = self._buffer, deque()
+        for _, _, failed, _, _ in waiting:
+            if failed is not None:
+                failed(KafkaTimeoutError("Connection timed out"))
+        for tell in list(self.on_lost):
+            tell()
+
+    def _broke(self, in_flight: list[InFlight], error: BaseException) -> None:
+        self._connection = None
+        for waiting in in_flight:
+            if waiting.failed is not None:
+                waiting.failed(error)
+        for tell in list(self.on_lost):
+            tell()
+
+    def _tell_trouble(self) -> None:
+        for tell in list(self.on_trouble):
+            tell()
+
+
+class _Reconnecting:
+    """How long to wait for a connection, and before the next attempt: both double, with jitter (KIP-144)."""
+
+    def __init__(self, config: Mapping[str, Any], dice: Any) -> None:
+        self._backoff = nanoseconds(config["reconnect_backoff_ms"])
+        self._most_backoff = nanoseconds(config["reconnect_backoff_max_ms"])
+        self._setup = _SETUP
+        self._most_setup = _MOST_SETUP
+        self._dice = dice
+        self._failures = 0
+        self.not_before = 0
+        self.setup_timeout = self._setup
+
+    def succeeded(self) -> None:
+        self._failures = 0
+        self.not_before = 0
+        self.setup_timeout = self._setup
+
+    def failed(self, now: int) -> None:
+        """`update_backoff`."""
+        doubled = 2 ** min(self._failures, 30)
+        self._failures += 1
+        self.not_before = now + int(min(self._most_backoff, self._backoff * doubled) * self._dice.uniform(0.8, 1.2))
+        self.setup_timeout = int(min(self._most_setup, self._setup * doubled) * self._dice.uniform(0.8, 1.2))

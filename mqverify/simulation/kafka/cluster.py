@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from mqverify.simulation.kafka.broker import Broker
+from mqverify.simulation.kafka.connection import Connection, InFlight
 from mqverify.simulation.kafka.library import KafkaLibrary
+from mqverify.simulation.kafka.protocol import OffsetCommit, Produce
 from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Network
+from mqverify.simulation.network import Network, end_of
 from mqverify.simulation.process import Process
 from mqverify.simulation.renewals import Event
 
@@ -42,30 +44,15 @@ class _KernelTimers:
         call(*arguments, self._kernel.now)
 
 
-class Connection:
-    """A client's connection to the broker: requests go out, replies come back, both in order."""
+class _Trap:
+    """The next request of a kind from one of these ends is done, and its reply is lost."""
 
-    __slots__ = ("_cluster", "closed", "down", "up")
+    __slots__ = ("ends", "kind", "struck")
 
-    def __init__(self, cluster: "SimulatedKafka", process: Process, name: str) -> None:
-        self._cluster = cluster
-        self.closed = False
-        self.up = cluster.network.link(f"{name}/up", process, cluster.process)
-        self.down = cluster.network.link(f"{name}/down", cluster.process, process)
-
-    def send(self, request: Any, then: Callable[[Any], Any]) -> None:
-        """Send a request; `then(reply)` is called in the client's process when the reply arrives."""
-        self.up.send(self._cluster.receive, request, (self, then))
-
-    def end(self, failure: BaseException | None) -> None:
-        """The process ended, one way or the other."""
-        if not self.closed:
-            self.close()
-
-    def close(self) -> None:
-        """No reply arrives any more; what was sent still reaches the broker."""
-        self.closed = True
-        self.up.send(self._cluster.disconnected, self)
+    def __init__(self, ends: frozenset[str], kind: type, struck: Callable[[str], None]) -> None:
+        self.ends = ends
+        self.kind = kind
+        self.struck = struck
 
 
 class SimulatedKafka:
@@ -74,10 +61,14 @@ class SimulatedKafka:
     def __init__(self, kernel: Kernel, settings: BrokerSettings | None = None, network: Network | None = None) -> None:
         self.kernel = kernel
         self.network = network or Network(kernel)
+        self.network.on_disturbance.append(self._disturbed)
         self.process = kernel.process("broker")
         self.settings = settings or BrokerSettings()
         timers = _KernelTimers(kernel, self.process)
         self.broker = Broker(self.settings, timers, kernel.stream("broker"), self._reply)
+        self._connections: dict[Connection, None] = {}
+        """Those that clients have open."""
+        self._traps: list[_Trap] = []
 
     def library(self, process: Process, profile: str = "kafka-python", observer: Any = None) -> KafkaLibrary:
         """The client library as `process` sees it: kafka-python's API, with the habits of `profile`.
@@ -87,12 +78,6 @@ class SimulatedKafka:
         """
         return KafkaLibrary(self, process, profile, observer)
 
-    def connect(self, process: Process, name: str) -> Connection:
-        """A new connection of `process`; `name` names its dice. It closes when the process dies."""
-        connection = Connection(self, process, name)
-        process.on_end.append(connection.end)
-        return connection
-
     def leader(self, group: str) -> str | None:
         """The client id of the leader of `group`, or None."""
         found = self.broker.groups.get(group)
@@ -100,18 +85,72 @@ class SimulatedKafka:
             return None
         return str(found.members[found.leader].client)
 
-    def receive(self, request: Any, token: Any) -> None:
+    def lose(self, ends: frozenset[str], of: str, struck: Callable[[str], None]) -> None:
+        """The next Produce request (`of` "producer") or OffsetCommit ("consumer") from one of the `ends`: no reply.
+
+        It is done, as is what else is on its way up, and no reply leaves any more on that connection, which is then
+        reset: what a TCP proxy does that drops the bytes to the client (docs/facts/kafka.md §A.3). `struck(end)` is
+        called when the reply is lost.
+        """
+        self._traps.append(_Trap(ends, Produce if of == "producer" else OffsetCommit, struck))
+
+    # -- connections -----------------------------------------------------------------------------------------------
+
+    def connect(self, process: Process, name: str) -> Connection:
+        """A new connection of `process`; `name` names its dice. It closes when the process dies."""
+        connection = Connection(self, process, name)
+        self._connections[connection] = None
+        process.on_end.append(connection.end)
+        return connection
+
+    def reaches(self, process: Process) -> bool:
+        """Whether `process` can connect just now."""
+        network = self.network
+        return self.process.running and network.passes(process, self.process) and network.passes(self.process, process)
+
+    def forget(self, connection: Connection) -> None:
+        """A client closed it."""
+        self._connections.pop(connection, None)
+
+    def _disturbed(self) -> None:
+        for connection in list(self._connections):
+            if not self.network.undisturbed(connection.process, self.process):
+                connection.watch()
+
+    # -- the broker's end ------------------------------------------------------------------------------------------
+
+    def accept(self, connection: Connection) -> None:
+        connection.down.send(connection.accepted)
+
+    def receive(self, request: Any, token: InFlight) -> None:
+        connection = token.connection
+        if connection.refused:
+            return
+        if self._traps and not connection.muted:
+            self._spring(type(request), connection)
         self.broker.handle(request, token, self.kernel.now)
 
     def disconnected(self, connection: Connection) -> None:
+        """The client closed it: nobody waits for its fetches any more."""
         self.broker.fetches.forget(connection)
 
-    def _reply(self, token: Any, reply: Any) -> None:
-        connection, then = token
-        if not connection.closed:
-            connection.down.send(_deliver, connection, then, reply)
+    def _spring(self, kind: type, connection: Connection) -> None:
+        end = end_of(connection.process)
+        for trap in self._traps:
+            if trap.kind is kind and end in trap.ends:
+                self._traps.remove(trap)
+                connection.muted = True
+                arrived = max(self.kernel.now, connection.up.busy_until)
+                self.kernel.call_at(arrived, self._reset, connection, process=self.process)
+                trap.struck(end)
+                return
 
+    def _reset(self, connection: Connection) -> None:
+        connection.refused = True
+        self.disconnected(connection)
+        connection.down.send(connection.broken)
 
-def _deliver(connection: Connection, then: Callable[[Any], Any], reply: Any) -> None:
-    if not connection.closed:
-        then(reply)
+    def _reply(self, token: InFlight, reply: Any) -> None:
+        connection = token.connection
+        if not connection.closed and not connection.muted:
+            connection.down.send(connection.deliver, token, reply)

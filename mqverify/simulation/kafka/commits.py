@@ -12,6 +12,7 @@ from typing import Any
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import (
     CommitFailedError,
+    CoordinatorNotAvailableError,
     IllegalGenerationError,
     KafkaTimeoutError,
     RebalanceInProgressError,
@@ -21,6 +22,7 @@ from kafka.errors import (
 
 from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import FOREVER, Client, nanoseconds
+from mqverify.simulation.kafka.coordinator import Coordinator
 from mqverify.simulation.kafka.futures import ClientFuture
 from mqverify.simulation.kafka.membership import Membership
 from mqverify.simulation.kafka.protocol import NO_GENERATION, UNKNOWN_MEMBER, Error, OffsetCommit, OffsetFetch
@@ -53,6 +55,7 @@ class Commits:
         client: Client,
         subscription: Subscription,
         membership: Membership,
+        coordinator: Coordinator,
         config: Mapping[str, Any],
     ) -> None:
         self.auto: bool = config["enable_auto_commit"]
@@ -62,6 +65,7 @@ class Commits:
         self._observer = client.library.observer
         self._subscription = subscription
         self._membership = membership
+        self._coordinator = coordinator
         self._background = client.library.profile.background_commit
         self._interval = nanoseconds(config["auto_commit_interval_ms"])
         self._request_timeout = nanoseconds(config["request_timeout_ms"])
@@ -88,6 +92,8 @@ class Commits:
         kernel = self._kernel
         until = kernel.now + (self._request_timeout if timeout is None else timeout)
         while True:
+            if self._coordinator.lost:
+                self._coordinator.ensure(until)
             future = Future(kernel)
             self._send(offsets, lambda error, done=future: done.resolve(error=error))  # type: ignore[misc]
             if not future.done:
@@ -115,7 +121,7 @@ class Commits:
             else:
                 future.failure(error)
 
-        self._send(offsets, done)
+        self._send_found(offsets, done)
         return future
 
     def run_callbacks(self) -> None:
@@ -124,9 +130,25 @@ class Commits:
             call(offsets, outcome)
 
     def fetch(self, partitions: Sequence[TopicPartition], timeout: int) -> Offsets:
-        """What the group has committed for `partitions`."""
-        found: Offsets = self._client.ask(OffsetFetch(self._membership.group, partitions), timeout)
-        return found
+        """What the group has committed for `partitions`; asked again until `timeout` as long as that can help.
+
+        Raises `KafkaTimeoutError`.
+        """
+        kernel = self._kernel
+        until = FOREVER if timeout >= FOREVER else kernel.now + timeout
+        while True:
+            if not self._coordinator.lost or self._coordinator.ensure(until):
+                try:
+                    left = FOREVER if until >= FOREVER else max(0, until - kernel.now)
+                    found: Offsets = self._client.ask(OffsetFetch(self._membership.group, partitions), left)
+                except RetriableError as error:
+                    if not isinstance(error, KafkaTimeoutError):
+                        self._coordinator.dead(error)
+                else:
+                    return found
+            kernel.sleep(max(0, min(self._backoff, until - kernel.now)))
+            if kernel.now >= until:
+                raise KafkaTimeoutError
 
     # -- automatic -------------------------------------------------------------------------------------------------
 
@@ -138,14 +160,18 @@ class Commits:
         return self._deadline if self.auto and not self._background else None
 
     def maybe_auto(self) -> None:
-        """In a poll: commit if the interval is over."""
-        if self.auto and not self._background and self._kernel.now >= self._deadline:
+        """In a poll: commit if the interval is over. With the coordinator unknown, a little later."""
+        if not self.auto or self._background:
+            return
+        if self._coordinator.lost:
+            self._deadline = self._kernel.now + self._backoff
+        elif self._kernel.now >= self._deadline:
             self._deadline = self._kernel.now + self._interval
             self.auto_now()
 
     def auto_now(self) -> None:
         """Commit the positions now, without waiting."""
-        if not self.auto:
+        if not self.auto or self._coordinator.lost:
             return
         offsets = self._subscription.consumed()
         told = self._observed(offsets)
@@ -208,9 +234,21 @@ class Commits:
 
     # -- the request -----------------------------------------------------------------------------------------------
 
+    def _send_found(self, offsets: Offsets, then: Then) -> None:
+        """`commit_offsets_async`: with the coordinator unknown, look it up first; that this fails fails the commit."""
+        if not self._coordinator.lost:
+            self._send(offsets, then)
+            return
+        self._coordinator.lookup().callbacks.append(
+            lambda found: self._send(offsets, then) if found.error is None else then(found.error)
+        )
+
     def _send(self, offsets: Offsets, then: Then) -> None:
         if not offsets:
             then(None)
+            return
+        if self._coordinator.lost:
+            then(CoordinatorNotAvailableError())
             return
         membership = self._membership
         member, generation = UNKNOWN_MEMBER, NO_GENERATION
@@ -221,7 +259,16 @@ class Commits:
                 return
             member, generation = membership.member, membership.generation
         request = OffsetCommit(membership.group, member, generation, offsets)
-        self._client.send(request, lambda results: self._arrived(offsets, generation, results, then))
+        self._client.send(
+            request,
+            lambda results: self._arrived(offsets, generation, results, then),
+            lambda error: self._failed(error, then),
+        )
+
+    def _failed(self, error: BaseException, then: Then) -> None:
+        """The connection broke, or no reply came in time: the commit may have been done or not."""
+        self._coordinator.dead(error)
+        then(error)
 
     def _arrived(self, offsets: Offsets, generation: int, results: dict[Any, Error], then: Then) -> None:
         """`_handle_offset_commit_response`: the first error decides."""

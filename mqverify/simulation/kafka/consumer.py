@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaTimeoutError
+from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaTimeoutError, RetriableError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndTimestamp
 
 from mqverify.simulation.future import Future
@@ -30,7 +30,7 @@ class SimulatedConsumer:
     def __init__(self, library: "KafkaLibrary", *topics: str, **configs: Any) -> None:
         self.config = _configured(library, configs)
         self._library = library
-        client = self._client = Client(library, "consumer")
+        client = self._client = Client(library, "consumer", self.config)
         self._kernel = client.kernel
         polling = self._polling = Polling(self, client, self.config)
         self._subscription = polling.subscription
@@ -243,7 +243,10 @@ class SimulatedConsumer:
         while missing:
             if self._kernel.now >= until:
                 raise KafkaTimeoutError(f"Failed to get offsets by timestamps in {timeout_ms} ms")
-            reply = self._client.ask(ListOffsets(missing), until - self._kernel.now)
+            try:
+                reply = self._client.ask(ListOffsets(missing), until - self._kernel.now)
+            except RetriableError:
+                reply = {}
             found.update({tp: (offset, time) for tp, (error, offset, time) in reply.items() if error is None})
             missing = {tp: time for tp, time in missing.items() if tp not in found}
             if missing:

@@ -11,7 +11,8 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from mqverify.simulation.future import Future
-from mqverify.simulation.kafka.client import FOREVER, Client, ClientMetadata, nanoseconds
+from mqverify.simulation.kafka.client import FOREVER, Client, nanoseconds
+from mqverify.simulation.kafka.metadata import ClientMetadata
 from mqverify.simulation.kafka.protocol import Fetch, Fetched, FetchReply, ListOffsets
 from mqverify.simulation.kafka.subscription import NONE, Subscription
 from mqverify.simulation.renewals import Renews
@@ -87,7 +88,7 @@ class Fetcher:
         self._resetting = True
         if self._arrival.done:
             self._arrival = Future(self._kernel)
-        self._client.send(ListOffsets(strategies), lambda found: self._reset(strategies, found))
+        self._client.send(ListOffsets(strategies), lambda found: self._reset(strategies, found), self._reset_failed)
         return self._arrival
 
     def _reset(self, strategies: dict[Any, int], found: dict[Any, Any]) -> None:
@@ -102,10 +103,14 @@ class Fetcher:
             else:
                 state.seek(offset)
         if retry:
-            self._metadata.request_update()
-            self._kernel.call_at(self._kernel.now + self._backoff, self._reset_done, process=self._client.process)
+            self._reset_failed(None)
         else:
             self._reset_done()
+
+    def _reset_failed(self, _error: BaseException | None) -> None:
+        """`reset_failed`: asked again after `retry_backoff_ms`."""
+        self._metadata.request_update()
+        self._kernel.call_at(self._kernel.now + self._backoff, self._reset_done, process=self._client.process)
 
     def _reset_done(self) -> None:
         self._resetting = False
@@ -114,8 +119,9 @@ class Fetcher:
     # -- sending ---------------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        """`send_fetches`: not while one is under way, and not for partitions with buffered data."""
-        if self._in_flight:
+        """`send_fetches`: not while one is under way or there is no connection to be had, and not for partitions with
+        buffered data."""
+        if self._in_flight or self._client.backing_off:
             return
         buffered = self._current.partition if self._current is not None and self._current.live else None
         parked = self._parked
@@ -135,7 +141,12 @@ class Fetcher:
         request = Fetch(
             positions, self._max_wait, self._min_bytes, self._max_bytes, self._partition_max_bytes, self._isolation
         )
-        self._client.send(request, self._arrived)
+        self._client.send(request, self._arrived, self._failed)
+
+    def _failed(self, _error: BaseException) -> None:
+        """`_handle_fetch_error`: only logged there; the next poll fetches again."""
+        self._in_flight = False
+        self._arrival.resolve()
 
     def _arrived(self, reply: FetchReply) -> None:
         self._in_flight = False

@@ -52,7 +52,7 @@ class Fetches:
     def forget(self, connection: Any) -> None:
         """The client of `connection` is gone: nobody waits any more."""
         for log in self._logs.values():
-            for waiting in [waiting for waiting in log.waiting if waiting.token[0] is connection]:
+            for waiting in [waiting for waiting in log.waiting if waiting.token.connection is connection]:
                 self._stop(waiting)
 
     def _brings_nothing(self, waiting: _Waiting) -> bool:

@@ -76,14 +76,22 @@ class Batch:
     """Records for one partition that travel and are stored together, and the future of each."""
 
     __slots__ = (
-        "append_time", "base_offset", "calls", "created", "done", "entries", "error", "kernel", "partition", "size",
+        "append_time", "attempts", "base_offset", "calls", "created", "done", "entries", "error", "kernel",
+        "last_attempt", "number", "origin", "partition", "size",
     )  # fmt: skip
 
-    def __init__(self, kernel: Kernel, partition: Any, created: int, size: int) -> None:
+    def __init__(self, kernel: Kernel, partition: Any, created: int, size: int, number: int = 0) -> None:
         self.kernel = kernel
         self.partition = partition
         self.created = created
         self.size = size
+        self.number = number
+        """Counts a producer's batches in the order in which they were begun."""
+        self.attempts = 0
+        """How often it was put back to be tried again."""
+        self.last_attempt = created
+        self.origin: Any = None
+        """Of an idempotent producer: producer id, epoch and first sequence, kept over all attempts."""
         self.entries: list[Any] = []
         self.base_offset = -1
         self.append_time = -1
@@ -94,7 +102,9 @@ class Batch:
         """Callbacks in the order of their records: future, callable, whether for errors."""
 
     def complete(self, base_offset: int, append_time: int, error: BaseException | None) -> None:
-        """The outcome of the whole batch is known."""
+        """The outcome of the whole batch is known. The first counts: what expired in flight may be answered later."""
+        if self.is_done:
+            return
         self.base_offset, self.append_time, self.error = base_offset, append_time, error
         done = self.done
         if done is None:

@@ -13,7 +13,8 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import InvalidTimestampError, MessageSizeTooLargeError, OffsetOutOfRangeError
 
-from mqverify.simulation.kafka.settings import TopicConfig
+from mqverify.simulation.kafka.sequences import ProducerSequences
+from mqverify.simulation.kafka.settings import DAY, TopicConfig
 
 __all__ = ["CREATE_TIME", "LOG_APPEND_TIME", "Entry", "PartitionLog", "Segment"]
 
@@ -47,15 +48,16 @@ class Segment:
 class PartitionLog:
     """One partition. Times are milliseconds since 1970."""
 
-    __slots__ = ("config", "end_offset", "partition", "segments", "start_offset", "topic", "waiting")
+    __slots__ = ("config", "end_offset", "partition", "producers", "segments", "start_offset", "topic", "waiting")
 
-    def __init__(self, topic: str, partition: int, config: TopicConfig) -> None:
+    def __init__(self, topic: str, partition: int, config: TopicConfig, producer_expiration: int = DAY) -> None:
         self.topic = topic
         self.partition = partition
         self.config = config
         self.segments = [Segment(0)]
         self.start_offset = 0
         self.end_offset = 0
+        self.producers = ProducerSequences(producer_expiration)
         self.waiting: list[Any] = []
         """Fetches that wait for data of this partition."""
 

@@ -14,6 +14,7 @@ from kafka.coordinator.assignors.abstract import RebalanceProtocol
 from kafka.errors import (
     IllegalGenerationError,
     KafkaConfigurationError,
+    KafkaTimeoutError,
     RebalanceInProgressError,
     RetriableError,
     UnknownMemberIdError,
@@ -21,7 +22,9 @@ from kafka.errors import (
 from kafka.errors import MemberIdRequiredError as _MemberIdRequired
 
 from mqverify.simulation.future import Future
-from mqverify.simulation.kafka.client import Client, ClientMetadata, nanoseconds
+from mqverify.simulation.kafka.client import Client, nanoseconds
+from mqverify.simulation.kafka.coordinator import Coordinator
+from mqverify.simulation.kafka.metadata import ClientMetadata
 from mqverify.simulation.kafka.protocol import (
     NO_GENERATION,
     UNKNOWN_MEMBER,
@@ -34,7 +37,7 @@ from mqverify.simulation.kafka.protocol import (
     SyncReply,
 )
 from mqverify.simulation.kafka.subscription import Subscription
-from mqverify.simulation.kernel import MILLISECOND
+from mqverify.simulation.kernel import MILLISECOND, SECOND
 from mqverify.simulation.renewals import Event
 
 __all__ = ["Membership", "assigned_partitions"]
@@ -71,6 +74,7 @@ class Membership:
         client: Client,
         subscription: Subscription,
         metadata: ClientMetadata,
+        coordinator: Coordinator,
         config: Mapping[str, Any],
     ) -> None:
         self.group: str = config["group_id"]
@@ -85,11 +89,14 @@ class Membership:
         self._kernel = client.kernel
         self._subscription = subscription
         self._metadata = metadata
+        self._coordinator = coordinator
         self._client_id: str = config["client_id"]
         self._session_timeout = nanoseconds(config["session_timeout_ms"])
         self._interval = nanoseconds(config["heartbeat_interval_ms"])
         self._max_poll_interval = nanoseconds(config["max_poll_interval_ms"])
         self._backoff = nanoseconds(config["retry_backoff_ms"])
+        # The broker holds a JoinGroup for as long as the rebalance may take (`_do_join_and_sync_async`).
+        self._join_timeout = max(nanoseconds(config["request_timeout_ms"]), self._max_poll_interval + 5 * SECOND)
         self._assignors = _assignors(config)
         self._protocol = ""
         self._is_leader = False
@@ -98,6 +105,9 @@ class Membership:
         """Of the leader: the partitions of each topic that its assignment was computed from."""
         self._join: Future | None = None
         self._beat_event: Event | None = None
+        self._beating = False
+        """Whether a heartbeat is on its way: the next one waits for its answer (`_heartbeat_loop`)."""
+        self._beat_overdue = False
 
     # -- what poll asks --------------------------------------------------------------------------------------------
 
@@ -134,6 +144,8 @@ class Membership:
         Raises what is not worth another try.
         """
         while True:
+            if self._coordinator.lost and not self._coordinator.ensure(until):
+                return None
             if self._join is None:
                 self.stop_heartbeat()
                 self._join = self._start_join()
@@ -154,6 +166,8 @@ class Membership:
                 error, UnknownMemberIdError | RebalanceInProgressError | IllegalGenerationError | _MemberIdRequired
             ):
                 continue
+            if isinstance(error, KafkaTimeoutError):
+                return None
             if not isinstance(error, RetriableError):
                 raise error
             self._kernel.sleep(self._backoff)
@@ -178,16 +192,16 @@ class Membership:
 
     def leave(self, then: Callable[[Any], Any] | None = None) -> bool:
         """Tell the coordinator that this member goes; whether there was anything to tell."""
-        if self.state == "unjoined" or self.member == UNKNOWN_MEMBER:
+        if self.state == "unjoined" or self.member == UNKNOWN_MEMBER or self._coordinator.lost:
             self.reset()
             return False
 
-        def left(reply: Any) -> None:
+        def left(reply: Any) -> None:  # or an error: it is not tried again
             self.reset()
             if then is not None:
                 then(reply)
 
-        self._client.send(LeaveGroup(self.group, self.member), left)
+        self._client.send(LeaveGroup(self.group, self.member), left, left)
         return True
 
     # -- join and sync ---------------------------------------------------------------------------------------------
@@ -207,7 +221,12 @@ class Membership:
             [(name, _Topics(tuple(topics))) for name in self._assignors],
             self._sure_to_beat,
         )
-        self._client.send(request, lambda reply: self._joined(future, reply))
+        self._client.send(
+            request,
+            lambda reply: self._joined(future, reply),
+            lambda error: future.resolve(error=error),
+            self._join_timeout,
+        )
         return future
 
     def _joined(self, future: Future, reply: JoinReply) -> None:
@@ -230,7 +249,9 @@ class Membership:
                 future.resolve(error=error)
                 return
         request = SyncGroup(self.group, self.member, self.generation, assignments)
-        self._client.send(request, lambda answer: self._synced(future, answer))
+        self._client.send(
+            request, lambda answer: self._synced(future, answer), lambda error: future.resolve(error=error)
+        )
 
     def _assign(self, reply: JoinReply) -> dict[str, Any]:
         """The leader computes the assignment, from the metadata that it has (`_perform_assignment`)."""
@@ -275,6 +296,7 @@ class Membership:
         self._time_heartbeat(self._interval)
 
     def stop_heartbeat(self) -> None:
+        self._beat_overdue = False
         if self._beat_event is not None:
             self._kernel.cancel(self._beat_event)
             self._beat_event = None
@@ -292,16 +314,41 @@ class Membership:
         if self._client.blocked:
             self._time_heartbeat(_LISTENER_CHECK)
             return
+        if self._beating:
+            self._beat_overdue = True
+            return
         if not self.in_poll and self._kernel.now - self.last_poll > self._max_poll_interval:
             self.leave()
             return
-        self._client.send(Heartbeat(self.group, self.member, self.generation), self._heartbeat_handler())
+        if self._coordinator.lost:
+            self._coordinator.lookup().callbacks.append(self._looked_up)
+            return
+        self._beating = True
+        self._client.send(
+            Heartbeat(self.group, self.member, self.generation), self._heartbeat_handler(), self._heartbeat_failed
+        )
         self._time_heartbeat(self._interval)
+
+    def _heartbeat_failed(self, error: BaseException) -> None:
+        """The next one is due `retry_backoff_ms` after this one was sent, once the coordinator is found again."""
+        self._beating = self._beat_overdue = False
+        self._coordinator.dead(error)
+        if self.state == "stable":
+            self.stop_heartbeat()
+            self._time_heartbeat(self._backoff)
+
+    def _looked_up(self, lookup: Future) -> None:
+        if self.state == "stable" and self._beat_event is None:
+            self._time_heartbeat(self._backoff if lookup.error is not None else self._interval)
 
     def _heartbeat_handler(self) -> Callable[[Error], None]:
         generation = self.generation
 
         def arrived(error: Error) -> None:
+            self._beating = False
+            overdue, self._beat_overdue = self._beat_overdue, False
+            if overdue and self._beat_event is None:
+                self._time_heartbeat(0)
             if error is None or self.generation != generation:
                 return
             if error is RebalanceInProgressError:
@@ -318,11 +365,13 @@ class Membership:
         group = self._client.cluster.broker.groups.get(self.group)
         if group is None or self.rejoin_needed or not self.in_poll or not self._client.cluster.process.running:
             return False
+        if self._client.troubled:
+            return False
         return not group.would_tell(self.member, self.generation)
 
     def _sure_to_beat(self) -> bool:
         beating = self.state == "stable" and self._beat_event is not None
-        return beating and self._client.process.running and not self._client.blocked
+        return beating and self._client.process.running and not self._client.blocked and not self._client.troubled
 
 
 def _assignors(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import Any
 from kafka import TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from mqverify.simulation.future import Future
-from mqverify.simulation.kafka.client import FOREVER, Client, ClientMetadata, nanoseconds
+from mqverify.simulation.kafka.client import FOREVER, Client, nanoseconds
 from mqverify.simulation.kafka.commits import Commits
+from mqverify.simulation.kafka.coordinator import Coordinator
 from mqverify.simulation.kafka.fetcher import Fetcher
 from mqverify.simulation.kafka.membership import Membership, assigned_partitions
-from mqverify.simulation.kafka.protocol import FindCoordinator
+from mqverify.simulation.kafka.metadata import ClientMetadata
 from mqverify.simulation.kafka.subscription import Sorted, Subscription
 from mqverify.simulation.kernel import MICROSECOND, SECOND
 
@@ -42,13 +42,13 @@ class Polling:
             self._updated,
         )
         self.fetcher = Fetcher(client, self.subscription, self.metadata, config)
-        self.membership = Membership(client, self.subscription, self.metadata, config)
-        self.commits = Commits(owner, client, self.subscription, self.membership, config)
+        backoff = nanoseconds(config["retry_backoff_ms"])
+        self.coordinator = Coordinator(client, self.metadata, config["group_id"], backoff)
+        self.membership = Membership(client, self.subscription, self.metadata, self.coordinator, config)
+        self.commits = Commits(owner, client, self.subscription, self.membership, self.coordinator, config)
         self._client = client
         self._kernel = client.kernel
-        self._backoff = nanoseconds(config["retry_backoff_ms"])
-        self._coordinator_known = False
-        self._coordinator_lookup: Future | None = None
+        self._backoff = backoff
         self._prepared = False
         self._vain_polls = 0
         self._last_records = 0
@@ -128,7 +128,7 @@ class Polling:
     def _coordinate(self, until: int) -> bool:
         """`ConsumerCoordinator.poll`: whether the consumer may go on to fetch."""
         self.commits.run_callbacks()
-        if not self._coordinator_known and not self._find_coordinator(until):
+        if not self.coordinator.known and not self.coordinator.ensure(until):
             return False
         membership = self.membership
         if self.subscription.by_group:
@@ -140,14 +140,6 @@ class Polling:
         self.commits.maybe_auto()
         return True
 
-    def _find_coordinator(self, until: int) -> bool:
-        lookup = self._coordinator_lookup
-        if lookup is None:
-            lookup = self._coordinator_lookup = Future(self._kernel)
-            self._client.send(FindCoordinator(self.membership.group), lookup.resolve)
-        self._coordinator_known = lookup.wait(None if until >= FOREVER else until - self._kernel.now)
-        return self._coordinator_known
-
     def _join(self, until: int) -> bool:
         membership = self.membership
         while membership.need_rejoin():
@@ -157,6 +149,8 @@ class Polling:
                     update = self.metadata.request_update()
                     if not update.wait(None if until >= FOREVER else until - self._kernel.now):
                         return False
+                    if update.error is not None:
+                        continue
                 self._prepare_join()
                 self._prepared = True
             assignment = membership.join(until)

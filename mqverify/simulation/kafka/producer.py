@@ -1,33 +1,36 @@
-"""`KafkaProducer` of the look-alike: accumulator, batches and sender (docs/facts/kafka.md §A).
+"""`KafkaProducer` of the look-alike: what an application calls (docs/facts/kafka.md §A).
 
-The sender is a background activity of the process, driven by events: it drains one batch a partition into a request
-whenever something is ready and not too much is in flight. An idempotent producer has one batch of a partition in flight
-(`guarantee_message_order`), which is where batches come from when `linger_ms` is 0.
+What becomes of the records is the affair of `Accumulator` and `Sender`. An idempotent producer has one batch of a
+partition in flight (`guarantee_message_order`), which is where batches come from when `linger_ms` is 0.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kafka import TopicPartition
-from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import (
+    IllegalStateError,
+    KafkaConfigurationError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RetriableError,
+)
 from kafka.producer.kafka import KafkaProducer
 from kafka.util import ensure_valid_topic_name
 
-from mqverify.simulation.kafka.client import Client, ClientMetadata, nanoseconds
-from mqverify.simulation.kafka.futures import Batch, RecordFuture
+from mqverify.simulation.kafka.accumulator import BATCH_OVERHEAD, Accumulator
+from mqverify.simulation.kafka.client import Client, nanoseconds
+from mqverify.simulation.kafka.futures import RecordFuture
+from mqverify.simulation.kafka.metadata import ClientMetadata
 from mqverify.simulation.kafka.profiles import Keyless
-from mqverify.simulation.kafka.protocol import Produce, Produced
+from mqverify.simulation.kafka.sender import Sender
 from mqverify.simulation.kafka.settings import EPOCH_MS
 from mqverify.simulation.kernel import MILLISECOND, SECOND
-from mqverify.simulation.renewals import Event
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.library import KafkaLibrary
 
 __all__ = ["SimulatedProducer"]
 
-_BATCH_OVERHEAD = 61  # the header of a record batch, format v2
 _RECORD_OVERHEAD = 8  # length, attributes, deltas of time and offset, lengths of key and value, number of headers
 _BYTES = (bytes, bytearray, memoryview, type(None))
 
@@ -40,7 +43,7 @@ class SimulatedProducer:
     def __init__(self, library: "KafkaLibrary", **configs: Any) -> None:
         self.config = _configured(library, configs)
         self._library = library
-        client = self._client = Client(library, "producer")
+        client = self._client = Client(library, "producer", self.config)
         self._kernel = client.kernel
         self._metadata = ClientMetadata(
             client,
@@ -52,24 +55,19 @@ class SimulatedProducer:
         self._counts: dict[str, int] = {}
         self._hash_key = library.profile.hash_key
         self._keyless = Keyless(library.profile.keyless, client.dice)
-        self._partitions: dict[tuple[str, int], TopicPartition] = {}
         self._chosen: dict[tuple[str, bytes], int] = {}
-        self._acks: int = self.config["acks"]
-        self._batch_size: int = self.config["batch_size"]
         self._max_request_size: int = self.config["max_request_size"]
         self._key_serializer = self.config["key_serializer"]
         self._value_serializer = self.config["value_serializer"]
-        self._linger = nanoseconds(self.config["linger_ms"])
-        self._max_in_flight: int = self.config["max_in_flight_requests_per_connection"]
-        self._ordered: bool = self.config["enable_idempotence"] or self._max_in_flight == 1
-        self._queues: dict[TopicPartition, deque[Batch]] = {}
-        self._sendable: dict[TopicPartition, deque[Batch]] = {}
-        """Those of them that have batches and are not muted, in the order in which they came to have some."""
-        self._muted: dict[TopicPartition, bool] = {}
-        self._in_flight = 0
-        self._incomplete: dict[Batch, None] = {}
-        self._flushing = 0
-        self._wakeup: Event | None = None
+        self._accumulator = Accumulator(
+            client.kernel,
+            batch_size=self.config["batch_size"],
+            linger=nanoseconds(self.config["linger_ms"]),
+            backoff=nanoseconds(self.config["retry_backoff_ms"]),
+            ordered=self.config["enable_idempotence"] or self.config["max_in_flight_requests_per_connection"] == 1,
+            by_message_id=library.profile.retries_by_message_id,
+        )
+        self._sender = Sender(client, self._metadata, self._accumulator, self.config)
         self._closed = False
 
     # -- the application's side ------------------------------------------------------------------------------------
@@ -108,38 +106,44 @@ class SimulatedProducer:
             size += value_size
         if header_size > 0:
             size += header_size
-        if size + _BATCH_OVERHEAD > self._max_request_size:
+        if size + BATCH_OVERHEAD > self._max_request_size:
             raise MessageSizeTooLargeError(
-                f"The message is {size + _BATCH_OVERHEAD} bytes when serialized which is larger than"
+                f"The message is {size + BATCH_OVERHEAD} bytes when serialized which is larger than"
                 " the maximum request size you have configured with the max_request_size configuration"
             )
         if timestamp_ms is None:
             timestamp_ms = EPOCH_MS + (self._kernel.now + self._client.process.skew) // MILLISECOND
-        return self._append(topic, number, size, (timestamp_ms, key, value, headers, key_size, value_size, header_size))
+        entry = (timestamp_ms, key, value, headers, key_size, value_size, header_size)
+        future, begun, full = self._accumulator.append(topic, number, size, entry)
+        if begun:
+            if full:  # a sticky producer goes on with another partition for what follows
+                self._keyless.batch_full(topic, number, self._metadata.partitions[topic])
+            self._sender.wake()
+        return future
 
     def flush(self, timeout: float | None = None) -> None:
         """Send what is buffered, lingering or not, and block until the outcome of all sent so far is known."""
-        self._flushing += 1
-        self._wake()
+        self._accumulator.hurried += 1
+        self._sender.wake()
         deadline = None if timeout is None else self._kernel.now + int(timeout * SECOND)
         try:
-            for batch in list(self._incomplete):
+            for batch in list(self._accumulator.incomplete):
                 left = None if deadline is None else deadline - self._kernel.now
                 if not batch.is_done and not batch.wait(left):
                     raise KafkaTimeoutError("Timeout waiting for future")
         finally:
-            self._flushing -= 1
+            self._accumulator.hurried -= 1
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         """Flush and end. What cannot be sent within `timeout` seconds fails (`force_close`)."""
         if self._closed:
             return
         self._closed = True
+        self._accumulator.hurried += 1
         try:
             self.flush(timeout)
         finally:
-            for batch in list(self._incomplete):
-                self._complete(batch, Produced(None, -1, -1), IllegalStateError("Producer is closed forcefully."))
+            self._sender.abort(IllegalStateError("Producer is closed forcefully."))
             self._metadata.close()
             self._client.close()
 
@@ -175,6 +179,8 @@ class SimulatedProducer:
             update.wait(deadline - self._kernel.now)
             if topic in self._metadata.partitions:
                 return
+            if update.error is not None and not isinstance(update.error, RetriableError):
+                raise update.error
             if self._kernel.now >= deadline:
                 seconds = self.config["max_block_ms"] / 1000
                 raise KafkaTimeoutError(f"Failed to update metadata after {seconds:.1f} secs.")
@@ -195,97 +201,6 @@ class SimulatedProducer:
         if hashed is None:
             hashed = self._chosen[key] = self._hash_key(bytes(key))  # type: ignore[index]
         return int(hashed) % count
-
-    # -- accumulator -----------------------------------------------------------------------------------------------
-
-    def _append(self, topic: str, number: int, size: int, entry: Any) -> RecordFuture:
-        place = (topic, number)
-        partition = self._partitions.get(place)
-        if partition is None:
-            partition = self._partitions[place] = TopicPartition(topic, number)
-            self._queues[partition] = deque()
-        queue = self._queues[partition]
-        if queue:
-            batch = queue[-1]
-            if batch.size + size <= self._batch_size:
-                batch.size += size
-                entries = batch.entries
-                entries.append(entry)
-                return RecordFuture(batch, len(entries) - 1)
-            # The batch is full; a sticky producer goes on with another partition for what follows.
-            self._keyless.batch_full(topic, number, self._metadata.partitions[topic])
-        batch = Batch(self._kernel, partition, self._kernel.now, _BATCH_OVERHEAD + size)
-        batch.entries.append(entry)
-        queue.append(batch)
-        self._incomplete[batch] = None
-        if partition not in self._muted:
-            self._sendable[partition] = queue
-        self._wake()
-        return RecordFuture(batch, 0)
-
-    # -- sender ----------------------------------------------------------------------------------------------------
-
-    def _wake(self, at: int | None = None) -> None:
-        at = self._kernel.now if at is None else at
-        if self._wakeup is not None:
-            if self._wakeup[0] <= at:
-                return
-            self._kernel.cancel(self._wakeup)
-        self._wakeup = self._kernel.call_at(at, self._drain, process=self._client.process)
-
-    def _drain(self) -> None:
-        """`Sender.run_once`: one request with the first batch of every partition that is ready."""
-        self._wakeup = None
-        now, linger = self._kernel.now, self._linger
-        while self._in_flight < self._max_in_flight:
-            ready: list[Batch] = []
-            next_ready = -1
-            for partition, queue in list(self._sendable.items()):
-                batch = queue[0]
-                if len(queue) > 1 or self._flushing or self._closed or batch.created + linger <= now:
-                    ready.append(queue.popleft())
-                    if self._ordered:
-                        self._muted[partition] = True
-                    if self._ordered or not queue:
-                        del self._sendable[partition]
-                elif next_ready < 0 or batch.created + linger < next_ready:
-                    next_ready = batch.created + linger
-            if not ready:
-                if next_ready >= 0:
-                    self._wake(next_ready)
-                return
-            self._request(ready)
-
-    def _request(self, batches: list[Batch]) -> None:
-        request = Produce(self._acks, [(batch.partition, batch.entries, batch.size) for batch in batches])
-        if self._acks == 0:
-            # Nobody answers: done when handed to the socket. Java and librdkafka tell offset −1 (§A.2), while
-            # kafka-python 3.0.12 makes up a response whose base offset is 0 (measured on a real broker).
-            self._client.send(request, _ignore)
-            for batch in batches:
-                self._complete(batch, Produced(None, self._library.profile.offset_without_acks, -1), None)
-            return
-        self._in_flight += 1
-
-        def arrived(results: list[Produced]) -> None:
-            self._in_flight -= 1
-            for batch, result in zip(batches, results, strict=True):
-                self._complete(batch, result, None if result.error is None else result.error())
-            self._drain()
-
-        self._client.send(request, arrived)
-
-    def _complete(self, batch: Batch, result: Produced, error: BaseException | None) -> None:
-        """The outcome of a batch. A retriable error is where a retry would put it back at the front of its queue."""
-        self._incomplete.pop(batch, None)
-        partition = batch.partition
-        if self._muted.pop(partition, False) and self._queues[partition]:
-            self._sendable[partition] = self._queues[partition]
-        batch.complete(result.base_offset, result.log_append_time, error)
-
-
-def _ignore(_: Any) -> None:
-    pass
 
 
 def _configured(library: "KafkaLibrary", configs: dict[str, Any]) -> dict[str, Any]:

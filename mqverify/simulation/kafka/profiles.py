@@ -37,6 +37,11 @@ class Profile:
     """Whether a partition that a member keeps in an eager rebalance goes on where it was. kafka-python's
     `SubscriptionState.assign_from_subscribed` keeps it; Java's `ConsumerCoordinator.onJoinPrepare` gives everything up
     first, so that the member starts from the committed offset like any other."""
+    retries_by_message_id: bool = False
+    """Whether a batch that is tried again goes where its messages belong, not to the front of its queue (§A.3)."""
+    refusals_are_fatal: bool = False
+    """Whether an idempotent producer that the broker refuses a batch for good gives up altogether: kafka-python's
+    `classify_batch_error`. Java's producer fails that batch alone."""
     offset_without_acks: int = -1
     """The base offset that a batch is told with `acks=0`."""
     producer: Mapping[str, object] = field(default_factory=dict)
@@ -51,9 +56,22 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "kafka-python", _murmur2, "random", listeners_may_block=False, keeps_positions=True, offset_without_acks=0
+            "kafka-python",
+            _murmur2,
+            "random",
+            listeners_may_block=False,
+            keeps_positions=True,
+            refusals_are_fatal=True,
+            offset_without_acks=0,
         ),
-        Profile("java", _murmur2, "batch", close_commits_always=True, producer={"linger_ms": 5}),
+        Profile(
+            "java",
+            _murmur2,
+            "batch",
+            close_commits_always=True,
+            producer={"linger_ms": 5, "reconnect_backoff_max_ms": 1000},
+            consumer={"reconnect_backoff_max_ms": 1000},
+        ),
         Profile(
             "librdkafka",
             zlib.crc32,
@@ -61,13 +79,21 @@ PROFILES = {
             background_commit=True,
             close_commits_always=True,
             poll_returns_one=True,
+            retries_by_message_id=True,
             producer={
                 "linger_ms": 5,
                 "batch_size": 1_000_000,
                 "enable_idempotence": False,
                 "max_in_flight_requests_per_connection": 1_000_000,
+                "delivery_timeout_ms": 300_000,
+                "reconnect_backoff_ms": 100,
+                "reconnect_backoff_max_ms": 10_000,
             },
-            consumer={"isolation_level": "read_committed"},
+            consumer={
+                "isolation_level": "read_committed",
+                "reconnect_backoff_ms": 100,
+                "reconnect_backoff_max_ms": 10_000,
+            },
         ),
     )
 }

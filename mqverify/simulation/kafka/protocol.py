@@ -26,6 +26,7 @@ __all__ = [
     "Fetched",
     "FindCoordinator",
     "Heartbeat",
+    "InitProducerId",
     "JoinGroup",
     "JoinReply",
     "LeaveGroup",
@@ -80,6 +81,17 @@ class Produce:
     acks: int
     batches: list[tuple[Any, list[Entry], int]]
     """TopicPartition, records, size in bytes."""
+    origins: list[Any] | None = None
+    """Of an idempotent producer, for each batch: producer id, epoch, first sequence."""
+
+
+@dataclass(slots=True)
+class InitProducerId:
+    """Asks for a producer id; the reply is `(id, epoch)`.
+
+    Without a transactional id the broker gives a new id whatever it is told (`handleInitProducerId`), so an "epoch
+    bump" (KIP-360) comes to that.
+    """
 
 
 @dataclass(slots=True)

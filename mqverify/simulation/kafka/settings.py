@@ -43,6 +43,8 @@ class BrokerSettings:
     log_retention_check_interval: int = 300 * SECOND
     log_initial_task_delay: int = 30 * SECOND
 
+    producer_id_expiration: int = DAY
+
     offsets_retention: int = 7 * DAY
     offsets_retention_check_interval: int = 600 * SECOND
     offset_metadata_max_bytes: int = 4096
