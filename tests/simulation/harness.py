@@ -35,14 +35,14 @@ class Harness:
         process.spawn(lambda: application(library), main=True)
         return process
 
-    def run(self, application: Callable[[Any], Any], name: str = "test") -> Any:
+    def run(self, application: Callable[[Any], Any], name: str = "test", profile: str = "kafka-python") -> Any:
         """Run everything until `application(library)` has returned; its result."""
         results: list[Any] = []
 
         def body(library: Any) -> None:
             results.append(application(library))
 
-        process = self.start(name, body)
+        process = self.start(name, body, profile)
         process.on_end.append(lambda _: self.kernel.stop())
         self.kernel.run()
         self.kernel._stopped = False

@@ -6,6 +6,7 @@ one batch of a partition in flight (the partition is *muted* meanwhile), so that
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from kafka import TopicPartition
@@ -22,10 +23,20 @@ class Accumulator:
     """The batches of one producer. Times are nanoseconds."""
 
     def __init__(
-        self, kernel: Kernel, *, batch_size: int, linger: int, backoff: int, ordered: bool, by_message_id: bool
+        self,
+        kernel: Kernel,
+        *,
+        batch_size: int,
+        linger: int,
+        backoff: int,
+        ordered: bool,
+        by_message_id: bool,
+        begun: Callable[[str, int, bool], None],
     ) -> None:
         self.incomplete: dict[Batch, None] = {}
         """All whose outcome is not known, in the order in which they were begun."""
+        self.retrying = False
+        """Whether anything ever had to be tried again."""
         self.hurried = 0
         """While above 0 (a flush, the end) nothing lingers."""
         self._kernel = kernel
@@ -35,14 +46,15 @@ class Accumulator:
         self._ordered = ordered
         self._by_message_id = by_message_id
         self._begun = 0
+        self._tell_begun = begun
         self._partitions: dict[tuple[str, int], TopicPartition] = {}
         self._queues: dict[TopicPartition, deque[Batch]] = {}
         self._sendable: dict[TopicPartition, deque[Batch]] = {}
         """Those queues that have batches and are not muted, in the order in which they came to have some."""
         self._muted: dict[TopicPartition, bool] = {}
 
-    def append(self, topic: str, number: int, size: int, entry: Any) -> tuple[RecordFuture, bool, bool]:
-        """Add a record: its future, whether a batch was begun for it, and whether that is since the last was full."""
+    def append(self, topic: str, number: int, size: int, entry: Any) -> RecordFuture:
+        """Add a record; its future. `begun(topic, number, full)` is told if a batch was begun for it."""
         place = (topic, number)
         partition = self._partitions.get(place)
         if partition is None:
@@ -56,7 +68,7 @@ class Accumulator:
                 batch.size += size
                 entries = batch.entries
                 entries.append(entry)
-                return RecordFuture(batch, len(entries) - 1), False, False
+                return RecordFuture(batch, len(entries) - 1)
             full = True
         self._begun += 1
         batch = Batch(self._kernel, partition, self._kernel.now, BATCH_OVERHEAD + size, self._begun)
@@ -65,21 +77,21 @@ class Accumulator:
         self.incomplete[batch] = None
         if partition not in self._muted:
             self._sendable[partition] = queue
-        return RecordFuture(batch, 0), True, full
+        self._tell_begun(topic, number, full)
+        return RecordFuture(batch, 0)
 
     def drain(self, now: int) -> tuple[list[Batch], int]:
         """The first batch of every partition that is ready, and when the next will be, −1 if none is waiting."""
         ready: list[Batch] = []
         next_ready = -1
-        linger = self._linger
+        linger, hurried = self._linger, self.hurried
         for partition, queue in list(self._sendable.items()):
             batch = queue[0]
-            due = batch.last_attempt + linger
-            if len(queue) > 1 or self.hurried:
-                due = now
+            due = now if hurried or len(queue) > 1 else batch.last_attempt + linger
             if batch.attempts:
                 due = max(due, batch.last_attempt + self._backoff)
             if due <= now:
+                batch.departed = True
                 ready.append(queue.popleft())
                 if self._ordered:
                     self._muted[partition] = True
@@ -91,6 +103,8 @@ class Accumulator:
 
     def reenqueue(self, batch: Batch) -> None:
         """Put it back to be tried again, `retry_backoff_ms` from now."""
+        self.retrying = True
+        batch.departed = False
         batch.attempts += 1
         batch.last_attempt = self._kernel.now
         queue = self._queues[batch.partition]
@@ -99,27 +113,33 @@ class Accumulator:
             while place < len(queue) and queue[place].number < batch.number:
                 place += 1
         queue.insert(place, batch)
-        self.unmute(batch.partition)
+        self._unmute(batch.partition)
 
-    def unmute(self, partition: TopicPartition) -> None:
-        """What was in flight of it is answered."""
+    def finished(self, batch: Batch) -> None:
+        """Its outcome is known."""
+        self.incomplete.pop(batch, None)
+        self._unmute(batch.partition)
+
+    def _unmute(self, partition: TopicPartition) -> None:
         self._muted.pop(partition, None)
         if self._queues[partition] and partition not in self._sendable:
             self._sendable[partition] = self._queues[partition]
 
     def fronts(self) -> list[Batch]:
-        """The first batch of each queue: what is behind it does not expire before it."""
-        return [queue[0] for queue in self._queues.values() if queue]
+        """What may expire next: of each queue the first, for what is behind it does not expire before it; and what is
+        in flight."""
+        waiting = [queue[0] for queue in self._queues.values() if queue]
+        return waiting + [batch for batch in self.incomplete if batch.departed]
 
     def expired(self, before: int) -> list[Batch]:
-        """Take out what waits here and was begun at `before` or earlier: of each queue from the front on."""
+        """What was begun at `before` or earlier: of each queue from the front on, taken out of it; and in flight."""
         found: list[Batch] = []
         for partition, queue in self._queues.items():
             while queue and queue[0].created <= before:
                 found.append(queue.popleft())
             if not queue:
                 self._sendable.pop(partition, None)
-        return found
+        return found + [batch for batch in self.incomplete if batch.departed and batch.created <= before]
 
     def clear(self) -> None:
         """Nothing is sent any more."""

@@ -65,7 +65,8 @@ class Client:
         self._knocking: Connection | None = None
         self._setup: Event | None = None
         self._connections = 0
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
+        """None while there is none that requests could leave on at once."""
         if self.cluster.reaches(self.process):
             self._use(self._new_connection())
         else:
@@ -79,8 +80,8 @@ class Client:
         `timeout` is the request's own, else `request_timeout_ms`.
         """
         timeout = self._request_timeout if timeout is None else timeout
-        if self._connection is not None:
-            self._connection.send(request, then, failed, timeout)
+        if self.connection is not None:
+            self.connection.send(request, then, failed, timeout)
         elif self.closed or not self.connect():
             if failed is not None:
                 failed(NodeNotReadyError("broker"))
@@ -89,8 +90,8 @@ class Client:
 
     def post(self, request: Any) -> None:
         """Send a request that nobody answers, on a client that is ready."""
-        assert self._connection is not None
-        self._connection.post(request)
+        assert self.connection is not None
+        self.connection.post(request)
 
     def ask(self, request: Any, timeout: int = FOREVER) -> Any:
         """Send a request and block until its reply.
@@ -124,22 +125,18 @@ class Client:
     # -- the connection --------------------------------------------------------------------------------------------
 
     @property
-    def ready(self) -> bool:
-        return self._connection is not None
-
-    @property
     def troubled(self) -> bool:
         """Whether requests may take longer than they do where all is well."""
-        return self._connection is None or self._connection.watched
+        return self.connection is None or self.connection.watched
 
     @property
     def backing_off(self) -> bool:
         """Whether the next attempt to connect must wait (`connection_delay`, KIP-144)."""
-        return self._connection is None and self._knocking is None and self.kernel.now < self._reconnecting.not_before
+        return self.connection is None and self._knocking is None and self.kernel.now < self._reconnecting.not_before
 
     def connect(self) -> bool:
         """Begin to connect, if that has not begun; False while backing off (`NodeNotReadyError`)."""
-        if self._connection is not None or self._knocking is not None:
+        if self.connection is not None or self._knocking is not None:
             return True
         if self.closed or self.backing_off:
             return False
@@ -150,9 +147,9 @@ class Client:
         if self.closed:
             return
         self.closed = True
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
         if self._knocking is not None:
             self._stop_knocking().give_up()
 
@@ -163,7 +160,7 @@ class Client:
         self._knock(timeout, decided.resolve)
         decided.wait()
         self.on_ready.clear()
-        if self._connection is None:
+        if self.connection is None:
             self.close()
             raise KafkaTimeoutError("Unable to bootstrap")
 
@@ -173,7 +170,7 @@ class Client:
         return self.cluster.connect(self.process, name)
 
     def _use(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         connection.lost = self._broke
         connection.troubled = self._tell_trouble
         if not self.cluster.network.undisturbed(self.process, self.cluster.process):
@@ -217,7 +214,7 @@ class Client:
             tell()
 
     def _broke(self, in_flight: list[InFlight], error: BaseException) -> None:
-        self._connection = None
+        self.connection = None
         for waiting in in_flight:
             if waiting.failed is not None:
                 waiting.failed(error)

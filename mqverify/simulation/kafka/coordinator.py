@@ -36,7 +36,9 @@ class Coordinator:
     @property
     def lost(self) -> bool:
         """Whether it was known and is not any more. A consumer that never asked finds it at no cost."""
-        return not self.known and self._lost
+        if self._client.connection is None:
+            return not self.known and self._lost
+        return self._lost
 
     def dead(self, error: BaseException) -> None:
         """`_failed_request`: it is looked up again, unless the request never left (`NodeNotReadyError`)."""

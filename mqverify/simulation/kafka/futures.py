@@ -76,7 +76,7 @@ class Batch:
     """Records for one partition that travel and are stored together, and the future of each."""
 
     __slots__ = (
-        "append_time", "attempts", "base_offset", "calls", "created", "done", "entries", "error", "kernel",
+        "append_time", "attempts", "base_offset", "calls", "created", "departed", "done", "entries", "error", "kernel",
         "last_attempt", "number", "origin", "partition", "size",
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class Batch:
         self.attempts = 0
         """How often it was put back to be tried again."""
         self.last_attempt = created
+        self.departed = False
+        """Whether it is in flight."""
         self.origin: Any = None
         """Of an idempotent producer: producer id, epoch and first sequence, kept over all attempts."""
         self.entries: list[Any] = []
@@ -103,10 +105,10 @@ class Batch:
 
     def complete(self, base_offset: int, append_time: int, error: BaseException | None) -> None:
         """The outcome of the whole batch is known. The first counts: what expired in flight may be answered later."""
-        if self.is_done:
+        done = self.done
+        if done is not None and done.done:
             return
         self.base_offset, self.append_time, self.error = base_offset, append_time, error
-        done = self.done
         if done is None:
             done = self.done = Future(self.kernel)
         done.resolve()

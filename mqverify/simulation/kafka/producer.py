@@ -66,7 +66,9 @@ class SimulatedProducer:
             backoff=nanoseconds(self.config["retry_backoff_ms"]),
             ordered=self.config["enable_idempotence"] or self.config["max_in_flight_requests_per_connection"] == 1,
             by_message_id=library.profile.retries_by_message_id,
+            begun=self._begun,
         )
+        self._append = self._accumulator.append
         self._sender = Sender(client, self._metadata, self._accumulator, self.config)
         self._closed = False
 
@@ -114,12 +116,13 @@ class SimulatedProducer:
         if timestamp_ms is None:
             timestamp_ms = EPOCH_MS + (self._kernel.now + self._client.process.skew) // MILLISECOND
         entry = (timestamp_ms, key, value, headers, key_size, value_size, header_size)
-        future, begun, full = self._accumulator.append(topic, number, size, entry)
-        if begun:
-            if full:  # a sticky producer goes on with another partition for what follows
-                self._keyless.batch_full(topic, number, self._metadata.partitions[topic])
-            self._sender.wake()
-        return future
+        return self._append(topic, number, size, entry)
+
+    def _begun(self, topic: str, number: int, full: bool) -> None:
+        """A batch was begun: since the last one was full, a sticky producer goes on with another partition."""
+        if full:
+            self._keyless.batch_full(topic, number, self._metadata.partitions[topic])
+        self._sender.wake()
 
     def flush(self, timeout: float | None = None) -> None:
         """Send what is buffered, lingering or not, and block until the outcome of all sent so far is known."""

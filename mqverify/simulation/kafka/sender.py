@@ -54,7 +54,6 @@ class Sender:
         self._max_in_flight: int = config["max_in_flight_requests_per_connection"]
         self._idempotent: bool = config["enable_idempotence"]
         self._requests = 0
-        self._in_flight: dict[Batch, None] = {}
         self._identity: tuple[int, int] | None = None
         """Producer id and epoch, of an idempotent producer that has them."""
         if self._idempotent:
@@ -95,38 +94,37 @@ class Sender:
             return
         now = self._kernel.now
         accumulator, client = self._accumulator, self._client
+        slow = client.troubled or accumulator.retrying  # only then can anything wait for so long that it expires
         while True:
             ready: list[Batch] = []
             next_ready = -1
-            if not client.ready:
+            if client.connection is None:
                 if accumulator.incomplete and not client.connect():
                     next_ready = now + self._backoff
             elif self._requests < self._max_in_flight:
                 ready, next_ready = accumulator.drain(now)
-                for batch in ready:
-                    self._depart(batch)
-            oldest = next(iter(accumulator.incomplete), None)
-            if oldest is not None and oldest.created + self._delivery_timeout <= now and self._expire(now):
+                if ready and self._identity is not None:
+                    self._number(ready, self._identity)
+            if (slow or (ready and ready[0].created + self._delivery_timeout <= now)) and self._expire(now):
                 return  # kafka-python sends nothing of what it has just drained: it expires in flight, unsent
             if not ready:
                 break
             self._request(ready)
-        if client.troubled and accumulator.incomplete:
-            # Only where all is not well can anything wait for so long.
-            waiting = [*accumulator.fronts(), *self._in_flight]
-            expiry = min(batch.created for batch in waiting) + self._delivery_timeout
+        if slow and accumulator.incomplete:
+            expiry = min(batch.created for batch in accumulator.fronts()) + self._delivery_timeout
             next_ready = expiry if next_ready < 0 else min(next_ready, expiry)
         if next_ready >= 0:
             self.wake(next_ready)
 
-    def _depart(self, batch: Batch) -> None:
+    def _number(self, batches: list[Batch], identity: tuple[int, int]) -> None:
         """A batch keeps its producer id and sequence over all attempts: another try might already be in the log."""
-        if self._acks != 0:
-            self._in_flight[batch] = None
-        if self._identity is not None and batch.origin is None:
-            sequence = self._sequences.get(batch.partition, 0)
-            batch.origin = (*self._identity, sequence)
-            self._sequences[batch.partition] = (sequence + len(batch.entries)) % _MODULUS
+        producer, epoch = identity
+        sequences = self._sequences
+        for batch in batches:
+            if batch.origin is None:
+                sequence = sequences.get(batch.partition, 0)
+                batch.origin = (producer, epoch, sequence)
+                sequences[batch.partition] = (sequence + len(batch.entries)) % _MODULUS
 
     def _request(self, batches: list[Batch]) -> None:
         origins = [batch.origin for batch in batches] if self._idempotent else None
@@ -160,15 +158,12 @@ class Sender:
     # -- outcomes --------------------------------------------------------------------------------------------------
 
     def _succeed(self, batch: Batch, result: Produced) -> None:
-        self._in_flight.pop(batch, None)
-        self._accumulator.incomplete.pop(batch, None)
-        self._accumulator.unmute(batch.partition)
+        self._accumulator.finished(batch)
         batch.complete(result.base_offset, result.log_append_time, None)
 
     def _fail(self, batch: Batch, error: BaseException) -> None:
         """`_dispatch_error`: put back, or fail for good, perhaps with consequences for the producer."""
         if self._can_retry(batch, error):
-            self._in_flight.pop(batch, None)
             self._accumulator.reenqueue(batch)
         else:
             if self._idempotent:
@@ -178,9 +173,7 @@ class Sender:
             self._metadata.request_update()
 
     def _finish(self, batch: Batch, error: BaseException) -> None:
-        self._in_flight.pop(batch, None)
-        self._accumulator.incomplete.pop(batch, None)
-        self._accumulator.unmute(batch.partition)
+        self._accumulator.finished(batch)
         batch.complete(-1, -1, error)
 
     def _can_retry(self, batch: Batch, error: BaseException) -> bool:
@@ -196,7 +189,6 @@ class Sender:
         in the log (`reset_producer_id`)."""
         before = now - self._delivery_timeout
         expired = self._accumulator.expired(before)
-        expired += [batch for batch in self._in_flight if batch.created <= before]
         for batch in expired:
             waited = (now - batch.created) // 1_000_000
             what = f"{len(batch.entries)} record(s) for {batch.partition}"
@@ -228,7 +220,7 @@ class Sender:
         """Nothing is sent, and nothing expires, until there is a producer id (`run_once`)."""
         if self._asking:
             return
-        if not self._client.ready:
+        if self._client.connection is None:
             if not self._client.connect():
                 self.wake(self._kernel.now + self._backoff)
             return

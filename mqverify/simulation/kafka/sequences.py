@@ -18,13 +18,14 @@ _MODULUS = 1 << 31  # sequences are Java ints that wrap to 0
 
 
 class _Producer:
-    __slots__ = ("batches", "epoch", "last_at")
+    __slots__ = ("batches", "epoch", "last_at", "next")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.batches: deque[tuple[int, int, int, int]] = deque(maxlen=_RETAINED)
         """First sequence, last sequence, base offset, log append time."""
         self.last_at = 0
+        self.next = 0
 
 
 class ProducerSequences:
@@ -55,18 +56,19 @@ class ProducerSequences:
             if first != 0:
                 raise OutOfOrderSequenceNumberError
             return None
+        if first == producer.next:
+            return None
         last = (first + count - 1) % _MODULUS
         for batch_first, batch_last, base, append_time in producer.batches:
             if (batch_first, batch_last) == (first, last):
                 return base, append_time
-        if producer.batches and first != (producer.batches[-1][1] + 1) % _MODULUS:
-            raise OutOfOrderSequenceNumberError
-        return None
+        raise OutOfOrderSequenceNumberError
 
     def appended(self, origin: Origin, count: int, base: int, append_time: int, now: int) -> None:
         identity, epoch, first = origin
         producer = self._producers.get(identity)
         if producer is None or producer.epoch != epoch:
             producer = self._producers[identity] = _Producer(epoch)
+        producer.next = (first + count) % _MODULUS
         producer.batches.append((first, (first + count - 1) % _MODULUS, base, append_time))
         producer.last_at = now
