@@ -95,6 +95,7 @@ SELECT
         || coalesce('still there at ' || moment(x.last_found_at) || ', ', '') || 'gone by ' || moment(x.gone_at) || ')'
     WHEN k.start_from IS NOT NULL
       THEN k.starter || ' started behind it, at ' || unit_of(began_in.name) || ' ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)
+        || coalesce(', since what the group had settled there had expired at ' || moment(e.expired_at), '')
     WHEN t.failures > 0 THEN 'its handler failed every time'
     WHEN t.deliveries > 0 THEN 'it was delivered to ' || t.last_by || ', which never finished it'
     ELSE 'it was never delivered'
@@ -121,6 +122,12 @@ LEFT JOIN (
   FROM skipped
   GROUP BY run, consumer_group, message
 ) AS k USING (run, consumer_group, message)
+LEFT JOIN (
+  SELECT run, consumer_group, source, min(invoked_at) AS expired_at
+  FROM settlements
+  WHERE action = 'expire'
+  GROUP BY run, consumer_group, source
+) AS e ON e.run = g.run AND e.consumer_group = g.consumer_group AND e.source = k.source AND e.expired_at < k.done_at
 LEFT JOIN expired AS x USING (run, message)
 LEFT JOIN parked_until AS u USING (run, consumer_group, message)
 LEFT JOIN places AS passed_in ON passed_in.run = g.run AND passed_in.id = s.source

@@ -46,7 +46,7 @@ covering AS (
     row_number() OVER (PARTITION BY s.witness, s.message, t.outcome ORDER BY t.invoked_at) AS nth
   FROM (SELECT s.*, p.source, p.source_position FROM shown AS s JOIN source_positions AS p USING (run, message)) AS s
   JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.source
-  WHERE t.message = s.message OR (t.covers = 'below' AND t.source_position > s.source_position)
+  WHERE t.message = s.message OR (t.covers = 'below' AND t.action <> 'expire' AND t.source_position > s.source_position)
 ),
 recent AS (
   SELECT

@@ -19,6 +19,9 @@ __all__ = ["KafkaBackend"]
 class _SimulatedKafka:
     """The broker model as the worlds see it: the client profile is a matter of the settings."""
 
+    ends: tuple[str, ...] = ("broker",)
+    """What the model's processes are called on the network."""
+
     def __init__(self, cluster: Any, profile: str) -> None:
         self._cluster = cluster
         self._profile = profile
@@ -30,15 +33,24 @@ class _SimulatedKafka:
         name: str | None = self._cluster.leader(group)
         return name
 
-    @property
-    def ends(self) -> tuple[str, ...]:
-        return ("broker",)
-
     def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
-        raise NotImplementedError
+        """The next Produce (OffsetCommit) request of one of these producers (consumers) is done, its reply is lost."""
+        self._cluster.lose(workers, of, struck)
 
     def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
-        """A Kafka broker settles nothing by itself; what the client commits, its observer is told."""
+        """Write down which committed offsets expire; what a client commits by itself, its observer is told.
+
+        Names of groups are those of the spec, since a simulated run has no prefix.
+        """
+
+        def expired(group: str, partition: Any, offset: int) -> None:
+            asked_at = stamp()
+            rows.add(
+                "settlements", "server", None, group, None, partition.partition, offset, "below", None, "expire",
+                "server", asked_at, stamp(), "acked",
+            )  # fmt: skip
+
+        self._cluster.broker.on_expired = expired
 
 
 class KafkaBackend:

@@ -72,6 +72,8 @@ class Broker:
         self.version = 0
         """Of the metadata: counts what happened to topics."""
         self.fetches = Fetches(self.logs, timers, reply)
+        self.on_expired: Callable[[str, Any, int], None] | None = None
+        """Told of each committed offset that expires: group, partition, offset."""
         self._timers = timers
         self._dice = dice
         self._reply = reply
@@ -361,7 +363,10 @@ class Broker:
     def _check_expiry(self, now: int) -> None:
         self._expiry_timer = self._expiry_at = None
         for group in list(self.groups.values()):
-            if expire_offsets(group, self.settings.offsets_retention, now):
+            for partition, offset in expire_offsets(group, self.settings.offsets_retention, now).items():
+                if self.on_expired is not None:
+                    self.on_expired(group.name, partition, offset)
+            if group.state == "Empty" and not group.offsets:
                 group.state = "Dead"
                 del self.groups[group.name]
             else:

@@ -21,13 +21,15 @@ def first_expiry(group: Group, retention: int) -> int | None:
     return min(due) + retention if due else None
 
 
-def expire_offsets(group: Group, retention: int, now: int) -> bool:
-    """Drop what has expired; whether the group itself is gone."""
-    for partition, (_, committed_at) in list(group.offsets.items()):
+def expire_offsets(group: Group, retention: int, now: int) -> dict[Any, int]:
+    """Drop what has expired: partition → offset."""
+    expired: dict[Any, int] = {}
+    for partition, (offset, committed_at) in list(group.offsets.items()):
         since = _since(group, partition, committed_at)
         if since is not None and now - since >= retention:
+            expired[partition] = offset.offset
             del group.offsets[partition]
-    return group.state == "Empty" and not group.offsets
+    return expired
 
 
 def _since(group: Group, partition: Any, committed_at: int) -> int | None:
