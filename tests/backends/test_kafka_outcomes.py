@@ -9,7 +9,9 @@ from kafka.structs import TopicPartition
 from mqverify.backends.kafka import outcomes
 from mqverify.backends.kafka.outcomes import commit_outcome, one_try, send_outcome
 
-THIS_TRY = ["NotEnoughReplicasError", "OutOfOrderSequenceNumberError", "UnknownTopicOrPartitionError"]
+THIS_TRY = [
+    "NodeNotReadyError", "NotEnoughReplicasError", "OutOfOrderSequenceNumberError", "UnknownTopicOrPartitionError",
+]  # fmt: skip
 THIS_TRY_UNLESS_ANOTHERS = [
     "BrokerNotAvailableError", "ClusterAuthorizationFailedError", "InvalidTimestampError", "PolicyViolationError",
     "TopicAuthorizationFailedError", "UnsupportedVersionError",
@@ -19,20 +21,20 @@ EVERY_TRY_UNLESS_ANOTHERS = [
     "RecordListTooLargeError", "UnsupportedForMessageFormatError",
 ]  # fmt: skip
 NEVER_CERTAIN = [
-    "CorrelationIdError", "IllegalStateError", "InvalidProducerEpochError", "InvalidReceiveError",
+    "Cancelled", "CorrelationIdError", "IllegalStateError", "InvalidProducerEpochError", "InvalidReceiveError",
     "KafkaConnectionError", "KafkaError", "KafkaProtocolError", "KafkaStorageError", "KafkaTimeoutError",
     "NetworkExceptionError", "NotEnoughReplicasAfterAppendError", "NotLeaderForPartitionError", "ProducerFencedError",
     "RequestTimedOutError", "UnknownError", "UnknownProducerIdError",
 ]  # fmt: skip
 COMMIT_THIS_TRY = [
     "CommitFailedError", "FencedInstanceIdError", "GroupAuthorizationFailedError", "IllegalGenerationError",
-    "InvalidCommitOffsetSizeError", "InvalidGroupIdError", "RebalanceInProgressError", "TopicAuthorizationFailedError",
-    "UnknownMemberIdError",
+    "InvalidCommitOffsetSizeError", "InvalidGroupIdError", "NodeNotReadyError", "RebalanceInProgressError",
+    "TopicAuthorizationFailedError", "UnknownMemberIdError",
 ]  # fmt: skip
 COMMIT_NEVER_CERTAIN = [
-    "CoordinatorLoadInProgressError", "CoordinatorNotAvailableError", "IllegalStateError", "KafkaConnectionError",
-    "KafkaError", "KafkaTimeoutError", "NotCoordinatorError", "OffsetMetadataTooLargeError", "RequestTimedOutError",
-    "UnknownError",
+    "Cancelled", "CoordinatorLoadInProgressError", "CoordinatorNotAvailableError", "IllegalStateError",
+    "KafkaConnectionError", "KafkaError", "KafkaTimeoutError", "NotCoordinatorError", "OffsetMetadataTooLargeError",
+    "RequestTimedOutError", "UnknownError",
 ]  # fmt: skip
 WAYS = [(once, idempotent) for once in (False, True) for idempotent in (False, True)]
 

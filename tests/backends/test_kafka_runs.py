@@ -31,10 +31,8 @@ def verdicts(tmp_path: Path, reset: str, after: str) -> dict[str, Any]:
     ("reset", "violated"),
     [("earliest", "at_most_once"), ("latest", "at_least_once")],
 )
-def test_offsets_that_expired_make_a_group_start_by_its_reset_policy(
-    tmp_path: Path, reset: str, violated: str
-) -> None:
-    """docs/facts/kafka.md §B.3, §H 20: earliest reads all again, latest skips the backlog. MQ132 excuses both starts."""
+def test_offsets_that_expired_make_a_group_start_by_its_reset_policy(tmp_path: Path, reset: str, violated: str) -> None:
+    """docs/facts/kafka.md §B.3, §H 20: earliest reads all again, latest skips the backlog; MQ132 excuses both."""
     results = verdicts(tmp_path, reset, "2d")
     assert [name for name, result in results.items() if result["verdict"] == "violated"] == [violated]
     assert results["legal_resume"]["obligations"] > 0

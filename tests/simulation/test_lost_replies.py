@@ -1,4 +1,4 @@
-"""A lost reply, and what a producer makes of it: docs/facts/kafka.md §A.3, measured on a real broker with a TCP proxy."""
+"""A lost reply, and what a producer makes of it: docs/facts/kafka.md §A.3, measured with a TCP proxy."""
 
 from typing import Any
 
@@ -146,7 +146,7 @@ def test_a_producer_that_rested_for_a_day_is_not_known_any_more() -> None:
     harness = Harness(producer_id_expiration=60 * SECOND)
     harness.create()
     broker = harness.cluster.broker
-    [partition] = [place for place in broker.logs]
+    [partition] = list(broker.logs)
     entry = (harness.clock_ms, None, b"x", [], -1, 1, -1)
 
     def produce(origin: Any) -> Any:

@@ -33,6 +33,18 @@ def test_defaults_are_those_of_kafka_python(part: Any, client: Any) -> None:
     assert ours == {name: theirs[name] for name in ours}
 
 
+def test_defaults_are_those_of_the_client_whose_habits_are_simulated() -> None:
+    """docs/facts/kafka.md §A.1; idempotence as it is in effect (§E.2)."""
+    told = {client: kafka(f"client: {client}").native("producer", defaults=True) for client in ("java", "librdkafka")}
+    assert (told["java"]["linger_ms"], told["java"]["enable_idempotence"]) == (5, True)
+    assert told["librdkafka"]["enable_idempotence"] is False
+    assert told["librdkafka"]["max_in_flight_requests_per_connection"] == 1_000_000
+    assert told["librdkafka"]["delivery_timeout_ms"] == 300_000
+    assert kafka("client: java", "linger: 7ms").native("producer", defaults=True)["linger_ms"] == 7
+    assert kafka("acks: 1").native("producer", defaults=True)["enable_idempotence"] is False
+    assert "enable_idempotence" not in kafka("acks: 1").native("producer")
+
+
 def test_defaults_of_topic_and_broker() -> None:
     assert KafkaSettings().native("topic", defaults=True) == {
         "retention.ms": 604_800_000,
@@ -46,6 +58,8 @@ def test_defaults_of_topic_and_broker() -> None:
     }
     assert KafkaSettings().native("broker", defaults=True) == {
         "offsets.retention.minutes": 10_080,
+        "offsets.retention.check.interval.ms": 600_000,
+        "producer.id.expiration.ms": 86_400_000,
         "log.retention.check.interval.ms": 300_000,
         "log.initial.task.delay.ms": 30_000,
         "unclean.leader.election.enable": "false",

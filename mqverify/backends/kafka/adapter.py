@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from mqverify.backends.kafka.admin import KafkaAdmin
-from mqverify.backends.kafka.binding import Binding, parks, stored_size
+from mqverify.backends.kafka.binding import Binding, connected, parks, stored_size
 from mqverify.backends.kafka.outcomes import commit_outcome, one_try, send_outcome
 from mqverify.workload.client import Context, Received, Rejection, Unsure
 from mqverify.workload.groups import ConsumerGroup
@@ -19,6 +19,7 @@ from mqverify.workload.groups import ConsumerGroup
 __all__ = ["KafkaAdapter", "KafkaConsumerClient", "KafkaProducerClient"]
 
 _MILLISECOND = 1_000_000
+_COMMITTED_TIMEOUT_MS = 5_000
 
 
 class KafkaAdapter:
@@ -57,9 +58,9 @@ class KafkaProducerClient:
         self._learns_offsets = binding.settings.acks != 0  # kafka-python then reports the index in the batch
         self._errors = binding.library.errors
         self.unsure: list[Unsure] = []
-        self._producer = binding.library.KafkaProducer(
-            bootstrap_servers=binding.address, client_id=name, **binding.settings.native("producer")
-        )
+        make = partial(binding.library.KafkaProducer, bootstrap_servers=binding.address, client_id=name)
+        config = binding.settings.native("producer")
+        self._producer = connected(binding.library, context, partial(make, **config))
 
     def send(self, message: int, attempt: int = 1, expected: int | None = None) -> None:
         plan = self._plan
@@ -124,32 +125,40 @@ class KafkaConsumerClient:
         config["enable_auto_commit"] = group.settle.policy == "automatic"
         if self._iterate:
             config["consumer_timeout_ms"] = 500
-        self._consumer = self._library.KafkaConsumer(
-            bootstrap_servers=binding.address, client_id=name, group_id=binding.group_id(group.name), **config
+        make = partial(self._library.KafkaConsumer, bootstrap_servers=binding.address, client_id=name)
+        self._consumer = connected(
+            self._library, context, partial(make, group_id=binding.group_id(group.name), **config)
         )
         self._dead_letters = _DeadLetters(binding, context, name, group) if parks(group) else None
         self._joined = False
         self._awaiting_start: dict[Any, int] = {}
         self._handed_out: dict[int, int] = {}
         """Of each partition it holds: the position behind the last record that it was handed."""
+        self._started_at: dict[Any, int] = {}
+        """Of those whose start is awaited: where it is, while it is not known what put the consumer there."""
 
     def start(self) -> None:
         self._consumer.subscribe([self._binding.topic], listener=_rebalance_listener(self._library, self))
 
     def poll(self, timeout: int) -> Sequence[Received]:
-        if self._iterate:
-            record = next(self._consumer, None)
-            if record is None:
-                return ()
-            batches = {self._library.TopicPartition(record.topic, record.partition): [record]}
-        else:
-            batches = self._consumer.poll(timeout_ms=timeout // _MILLISECOND)
+        """An error that another try may mend (the connection broke while it looked for its coordinator) is no end."""
+        try:
+            batches = self._fetch(timeout)
+        except self._library.errors.RetriableError:
+            return ()
         if self._awaiting_start:
             self._note_starts(batches)
         received: list[Received] = []
         for partition, records in batches.items():
             self._receive(partition.partition, records, received)
         return received
+
+    def _fetch(self, timeout: int) -> Mapping[Any, Sequence[Any]]:
+        if not self._iterate:
+            fetched: Mapping[Any, Sequence[Any]] = self._consumer.poll(timeout_ms=timeout // _MILLISECOND)
+            return fetched
+        record = next(self._consumer, None)
+        return {} if record is None else {self._library.TopicPartition(record.topic, record.partition): [record]}
 
     def settle(self, received: Sequence[Received], wait: bool) -> bool:
         positions: dict[int, int] = {}
@@ -190,7 +199,10 @@ class KafkaConsumerClient:
                 return None
         consumer = self._consumer
         assigned = sorted(consumer.assignment())
-        positions = {partition.partition: consumer.position(partition, timeout_ms=500) for partition in assigned}
+        try:
+            positions = {partition.partition: consumer.position(partition, timeout_ms=500) for partition in assigned}
+        except self._library.errors.RetriableError:
+            return None
         return None if None in positions.values() else positions
 
     def close(self, clean: bool) -> None:
@@ -202,6 +214,7 @@ class KafkaConsumerClient:
 
     def assigned(self, partitions: Any) -> None:
         self._joined = True
+        self._started_at.clear()
         held = {partition.partition for partition in partitions}
         self._handed_out = {number: position for number, position in self._handed_out.items() if number in held}
         self._awaiting_start = {
@@ -243,16 +256,23 @@ class KafkaConsumerClient:
         """Where each new partition really started: its first record's offset, else the client's position."""
         for partition, token in list(self._awaiting_start.items()):
             records = batches.get(partition)
-            start = records[0].offset if records else self._consumer.position(partition, timeout_ms=500)
-            if start is None:
-                continue
-            self._recorder.start_known(token, start, self._start_from(partition, start))
+            try:
+                start = self._started_at.get(partition)
+                if start is None:
+                    start = records[0].offset if records else self._consumer.position(partition, timeout_ms=500)
+                if start is None:
+                    continue
+                self._started_at[partition] = start
+                came_from = self._start_from(partition, start)
+            except self._library.errors.RetriableError:
+                continue  # out of reach: asked again after the next poll
+            self._recorder.start_known(token, start, came_from)
             self._handed_out[partition.partition] = start
             del self._awaiting_start[partition]
 
     def _start_from(self, partition: Any, start: int) -> str:
         """Where a start comes from. A client may keep the position of a partition that it holds across a rebalance."""
-        if start == self._consumer.committed(partition):
+        if start == self._consumer.committed(partition, timeout_ms=_COMMITTED_TIMEOUT_MS):
             return "committed"
         if start == self._handed_out.get(partition.partition):
             return "kept"
@@ -273,7 +293,8 @@ class _DeadLetters:
         self._topic = binding.dead_letters(group.name)
         self._recorder = context.recorder
         self._errors = binding.library.errors
-        self._producer = binding.library.KafkaProducer(bootstrap_servers=binding.address, client_id=f"{name}-parking")
+        make = partial(binding.library.KafkaProducer, bootstrap_servers=binding.address, client_id=f"{name}-parking")
+        self._producer = connected(binding.library, context, make)
 
     def add(self, received: Received) -> None:
         """Park a message. An error leaves the loop: what is not parked must not be committed past."""

@@ -1,14 +1,17 @@
 """What every part of the Kafka backend knows in one run: the library, where the broker is, settings, plan and names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mqverify.workload.client import Context
 from mqverify.workload.groups import ConsumerGroup
 from mqverify.workload.plan import Plan
 
-__all__ = ["Binding", "parks", "stored_size"]
+__all__ = ["Binding", "connected", "parks", "stored_size"]
 
 _MILLISECOND = 1_000_000
+_MOST_STARTS = 10
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,20 @@ class Binding:
     def since_start(self, timestamp_ms: int) -> int:
         """A record's timestamp, in nanoseconds since the run's start."""
         return (timestamp_ms - self.epoch_ms) * _MILLISECOND
+
+
+def connected(library: Any, context: Context, make: Callable[[], Any]) -> Any:
+    """A client of the library, made again where it could not reach the broker within its `bootstrap_timeout_ms`.
+
+    An application that dies of that is started again by whoever runs it. After ten times the error is raised.
+    """
+    for _ in range(_MOST_STARTS - 1):
+        try:
+            return make()
+        except library.errors.KafkaTimeoutError:
+            if context.stopping():
+                raise
+    return make()
 
 
 def parks(group: ConsumerGroup) -> bool:

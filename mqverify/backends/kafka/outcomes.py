@@ -17,8 +17,9 @@ __all__ = ["commit_outcome", "one_try", "send_outcome"]
 # What the broker says of this batch, before it appends: replicas, partition and sequence are checked first. They stand
 # for one try only: the batch of a try whose reply was lost, or which ended in NotEnoughReplicasAfterAppend, may lie in
 # the log while a later try is refused for want of replicas, until the delivery time-out makes that the last error.
+# NodeNotReadyError is the client's own: there was no connection to send on (`KafkaConnectionManager.send`).
 _REFUSED_THIS_TRY = frozenset(
-    {"NotEnoughReplicasError", "OutOfOrderSequenceNumberError", "UnknownTopicOrPartitionError"}
+    {"NodeNotReadyError", "NotEnoughReplicasError", "OutOfOrderSequenceNumberError", "UnknownTopicOrPartitionError"}
 )
 
 # The same, but an idempotent producer takes these for fatal (`TransactionManager.classify_batch_error`), and then
@@ -57,6 +58,7 @@ _COMMIT_REFUSED_THIS_TRY = frozenset(
         "IllegalGenerationError",
         "InvalidCommitOffsetSizeError",
         "InvalidGroupIdError",
+        "NodeNotReadyError",
         "RebalanceInProgressError",
         "TopicAuthorizationFailedError",
         "UnknownMemberIdError",
