@@ -13,7 +13,7 @@ from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import SECOND
 
 if TYPE_CHECKING:
-    from mqverify.simulation.eventstore.cluster import Call
+    from mqverify.simulation.eventstore.connections import Call
     from mqverify.simulation.eventstore.library import EventStoreLibrary
 
 __all__ = ["Channel", "Streamer", "nanoseconds"]

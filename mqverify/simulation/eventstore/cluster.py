@@ -1,7 +1,8 @@
-"""The node model as a process of a simulated world, and the connections of clients to it.
+"""The node model as a process of a simulated world.
 
-The thin shell around the sans-I/O `Node`: it moves requests and answers over links, and has the kernel call the node's
-timers. All that the node answers to one connection in one step travels together, as one event of the kernel.
+The thin shell around the sans-I/O `Node`: it moves requests and answers over the connections of clients, and has the
+kernel call the node's timers. All that the node answers to one connection in one step travels together, as one event of
+the kernel.
 """
 
 from __future__ import annotations
@@ -9,29 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mqverify.simulation.eventstore.connections import FAREWELL, OPENING, Call, Connection, Transport
 from mqverify.simulation.eventstore.node import Node
-from mqverify.simulation.eventstore.protocol import (
-    Ack,
-    Cancel,
-    Credit,
-    Failed,
-    Nack,
-    ReadGroup,
-    SubscribeAll,
-    SubscribeStream,
-)
+from mqverify.simulation.eventstore.protocol import Ack, Append, Cancel, Credit, Failed, Nack
 from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Network
+from mqverify.simulation.network import Network, end_of
 from mqverify.simulation.process import Process
 from mqverify.simulation.renewals import Event
 
 if TYPE_CHECKING:
     from mqverify.simulation.eventstore.library import EventStoreLibrary
 
-__all__ = ["Call", "Connection", "SimulatedEventStore"]
+__all__ = ["SimulatedEventStore"]
 
-_OPENING = (ReadGroup, SubscribeAll, SubscribeStream)
 _FURTHER = (Ack, Cancel, Credit, Nack)
 
 
@@ -60,98 +52,6 @@ class _KernelTimers:
         self._store.flush()
 
 
-class Call:
-    """One RPC. It is also the token by which the node knows it: the node answers to it and is told when it ended.
-
-    `on_reply(answer)` is called in the client's process for each answer, in order; nothing follows a `Failed`. A
-    subscription must expect `Failed("unavailable")` at any time: its connection broke.
-    """
-
-    __slots__ = ("connection", "on_reply", "open")
-
-    def __init__(self, connection: Connection, on_reply: Callable[[Any], Any]) -> None:
-        self.connection = connection
-        self.on_reply = on_reply
-        self.open = True
-        """Whether the client still listens."""
-
-    def send(self, request: Any) -> None:
-        """Say more on this call: `Ack`, `Nack`, `Credit`. On a call that has ended it is lost."""
-        if self.open:
-            self.connection.transmit(request, self)
-
-    def cancel(self) -> None:
-        """End the call from the client's side: no answer comes any more, and the node learns of it."""
-        if self.open:
-            self.connection.transmit(Cancel(), self)
-            self.open = False
-
-
-class Connection:
-    """A client's connection to the node: requests go out, answers come back, both in order.
-
-    It is gRPC's channel: where the transport breaks, the subscriptions on it fail, and the next call connects anew.
-    """
-
-    __slots__ = ("_down", "_store", "_up", "closed", "outbox", "process", "silent", "subscriptions")
-
-    def __init__(self, store: SimulatedEventStore, process: Process, name: str) -> None:
-        self._store = store
-        self._up = store.network.link(f"{name}/up", process, store.process)
-        self._down = store.network.link(f"{name}/down", store.process, process)
-        self.process = process
-        self.closed = False
-        """At the client: nothing is listened to any more."""
-        self.subscriptions: dict[Call, None] = {}
-        """At the node: the calls that go on."""
-        self.outbox: list[tuple[Call, Any]] = []
-        """At the node: answers that leave when the current step ends."""
-        self.silent = False
-        """At the node: a ping was sent and has not been answered."""
-
-    def call(self, request: Any, on_reply: Callable[[Any], Any]) -> Call:
-        """Send a request; `on_reply(answer)` is called in the client's process for each answer that arrives."""
-        call = Call(self, on_reply)
-        self.transmit(request, call)
-        return call
-
-    def close(self) -> None:
-        """No answer arrives any more; what was sent still reaches the node, which then ends all calls."""
-        if not self.closed:
-            self.closed = True
-            self._up.send(self._store.disconnected, self)
-
-    def transmit(self, request: Any, call: Call) -> None:
-        self._up.send(self._store.receive, request, call)
-
-    def deliver(self) -> None:
-        """At the node, when a step ends: send what it answered."""
-        answers, self.outbox = self.outbox, []
-        self._down.send(self._arrive, answers)
-
-    def ping(self) -> None:
-        """At the node: ask whether the client's process is there. One that is paused answers once it goes on."""
-        self.silent = True
-        self._down.send(self._pong)
-
-    def end(self, failure: BaseException | None) -> None:
-        """The process ended, one way or the other, and the operating system closes its sockets."""
-        self.close()
-
-    def _pong(self) -> None:
-        self._up.send(self._ponged)
-
-    def _ponged(self) -> None:
-        self.silent = False
-
-    def _arrive(self, answers: list[tuple[Call, Any]]) -> None:
-        for call, answer in answers:
-            if call.open and not self.closed:
-                if type(answer) is Failed:
-                    call.open = False
-                call.on_reply(answer)
-
-
 class SimulatedEventStore:
     """One node, in the kernel's process "node"."""
 
@@ -160,11 +60,13 @@ class SimulatedEventStore:
         self.network = network or Network(kernel)
         self.process = kernel.process("node")
         self.settings = settings or NodeSettings()
-        self._answered: dict[Connection, None] = {}
-        self._subscribed: dict[Connection, None] = {}
-        """Connections with subscriptions."""
+        self._answered: dict[Transport, None] = {}
+        self._subscribed: dict[Transport, None] = {}
+        """Those with subscriptions."""
         self._timers = _KernelTimers(kernel, self)
         self._keep_alive: Any = None
+        self._losses: list[tuple[frozenset[str], tuple[type, ...], Callable[[str], None]]] = []
+        """Replies to be lost: to whom, of which requests, and who is told."""
         self.node = Node(self.settings, self._timers, kernel.stream("node"), self._reply)
 
     def library(self, process: Process, observer: Any = None) -> EventStoreLibrary:
@@ -179,78 +81,130 @@ class SimulatedEventStore:
         process.on_end.append(connection.end)
         return connection
 
+    def lose(self, ends: frozenset[str], settlements: bool, struck: Callable[[str], None]) -> None:
+        """Lose one reply to one of `ends`: of its next append or, with `settlements`, its next batch of acks or nacks.
+
+        The node does what it is asked, its answer is dropped, and it closes the connection. An ack has no answer to
+        lose: what is lost with it is all else that was on its way. `struck(end)` is called once, at that moment. Ends
+        are those of the network: a process's name without what stands behind `#`.
+        """
+
+        self._losses.append((ends, (Ack, Nack) if settlements else (Append,), struck))
+
     # -- at the node -----------------------------------------------------------------------------------------------
 
     def receive(self, request: Any, call: Call) -> None:
         """A request, or more on a call that goes on; on one that has ended it is lost."""
-        kind, now = type(request), self.kernel.now
-        subscriptions = call.connection.subscriptions
+        kind, now, transport = type(request), self.kernel.now, call.transport
+        if transport.gone:
+            self._refuse(transport)
+            return
         if kind in _FURTHER:
-            if call not in subscriptions:
+            if call not in transport.subscriptions:
                 return
             if kind is Cancel:
                 self._ended(call)
                 self.node.cancelled(call, now)
                 self.flush()
                 return
-        elif kind in _OPENING:
-            subscriptions[call] = None
-            self._subscribed[call.connection] = None
+        elif kind in OPENING:
+            transport.subscriptions[call] = None
+            self._subscribed[transport] = None
             self._keep_alive_at(now + self.settings.keep_alive_interval)
         self.node.handle(request, call, now)
+        if self._losses:
+            self._lose_reply(request, transport)
         self.flush()
 
-    def disconnected(self, connection: Connection) -> None:
-        """The connection is gone, and its subscriptions with it."""
-        for call in list(connection.subscriptions):
-            self._ended(call)
-            self.node.cancelled(call, self.kernel.now)
-        self.flush()
+    def disconnected(self, transport: Transport) -> None:
+        """The client has closed the connection, and its subscriptions with it."""
+        if not transport.gone:
+            self._close(transport)
+            self.flush()
+
+    def ponged(self, transport: Transport) -> None:
+        """The client has answered a ping."""
+        transport.silent = False
 
     def flush(self) -> None:
         """Send what was answered in this step."""
         if self._answered:
             answered, self._answered = self._answered, {}
-            for connection in answered:
-                connection.deliver()
+            for transport in answered:
+                transport.connection.deliver(transport)
 
     def _reply(self, call: Call, answer: Any) -> None:
-        connection = call.connection
-        if not connection.outbox:
-            self._answered[connection] = None
-        connection.outbox.append((call, answer))
-        if type(answer) is Failed and call in connection.subscriptions:
+        transport = call.transport
+        if transport.gone:
+            return
+        if not transport.outbox:
+            self._answered[transport] = None
+        transport.outbox.append((call, answer))
+        if type(answer) is Failed and call in transport.subscriptions:
             self._ended(call)
 
     def _ended(self, call: Call) -> None:
-        connection = call.connection
-        del connection.subscriptions[call]
-        if not connection.subscriptions:
-            del self._subscribed[connection]
+        transport = call.transport
+        del transport.subscriptions[call]
+        if not transport.subscriptions:
+            del self._subscribed[transport]
+
+    def _close(self, transport: Transport) -> None:
+        """Nothing of it is heard or answered any more, and what was answered in this step is lost."""
+        transport.gone = True
+        self._answered.pop(transport, None)
+        transport.outbox.clear()
+        for call in list(transport.subscriptions):
+            self._ended(call)
+            self.node.cancelled(call, self.kernel.now)
+
+    def _lose_reply(self, request: Any, transport: Transport) -> None:
+        """If it is to be lost: close the connection over what was just done."""
+        end = end_of(transport.connection.process)
+        for loss in self._losses:
+            ends, kinds, struck = loss
+            if end in ends and type(request) in kinds and getattr(request, "events", True):
+                self._losses.remove(loss)
+                self._close(transport)
+                transport.connection.tell_gone(transport)
+                struck(end)
+                return
+
+    def _refuse(self, transport: Transport) -> None:
+        """Something comes on a connection that was closed. Who has not been told so yet is told now."""
+        if transport.forgotten_at is not None and self.kernel.now > transport.forgotten_at:
+            transport.connection.tell_gone(transport)
 
     # -- HTTP/2 keep-alive (docs/facts/eventstore.md §A7) ----------------------------------------------------------
+    #
+    # Connections without subscriptions are left alone: what a cut holds of them is done, or answered, when it is lifted.
 
     def _keep_alive_at(self, time: int) -> None:
         if self._keep_alive is None:
             self._keep_alive = self._timers.at(time, self._ping, renews=self._all_are_there)
 
     def _all_are_there(self) -> bool:
-        """Whether every ping would be answered; only where that is not so, pings are sent."""
-        return not any(connection.process.paused for connection in self._subscribed)
+        """Whether every ping would be answered in time; only where that is not so, pings are sent."""
+        return not any(map(self._may_be_lost, self._subscribed))
+
+    def _may_be_lost(self, transport: Transport) -> bool:
+        connection = transport.connection
+        return connection.process.paused or (bool(self.network.disturbances) and connection.disturbed())
 
     def _ping(self, now: int) -> None:
         self._keep_alive = None
-        for connection in self._subscribed:
-            if connection.process.paused and not connection.silent:
-                connection.ping()
-                self._timers.at(now + self.settings.keep_alive_timeout, self._give_up, connection)
+        for transport in self._subscribed:
+            if not transport.silent and self._may_be_lost(transport):
+                transport.connection.ping(transport)
+                self._timers.at(now + self.settings.keep_alive_timeout, self._give_up, transport)
         if self._subscribed:
             self._keep_alive_at(now + self.settings.keep_alive_interval)
 
-    def _give_up(self, connection: Connection, now: int) -> None:
-        """The ping had its time. Where it was not answered, the client finds its calls failed when it goes on."""
-        if connection.silent:
-            calls = list(connection.subscriptions)
-            self.disconnected(connection)
-            for call in calls:
-                self._reply(call, Failed("unavailable", "failed to connect to all addresses"))
+    def _give_up(self, transport: Transport, now: int) -> None:
+        """The ping had its time. Where it was not answered, the client finds its calls failed when that reaches it."""
+        if transport.silent and not transport.gone:
+            reached = self.network.passes(self.process, transport.connection.process)
+            transport.forgotten_at = None if reached else now + FAREWELL
+            self._close(transport)
+            self.flush()
+            transport.connection.tell_gone(transport, transport.forgotten_at)
