@@ -163,7 +163,7 @@ class WorkerRecorder:
         partition: int | None,
         position: int | None,
         source: int,
-        source_position: int,
+        source_position: int | None,
         intact: bool = True,
         redelivered: int | None = None,
         delivery: int | None = None,
@@ -192,7 +192,7 @@ class WorkerRecorder:
     def settling(
         self,
         source: int,
-        source_position: int,
+        source_position: int | None,
         action: str,
         covers: str,
         settled_by: str = "consumer",

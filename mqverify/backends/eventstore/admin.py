@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from mqverify.backends.eventstore.acts import AdminActs
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
 from mqverify.backends.eventstore.reader import FreshReader, Seen, caught_up
 from mqverify.backends.eventstore.revisions import has_more, last_position
@@ -29,9 +30,11 @@ class EventStoreAdmin:
         self._last_seen = Seen(0, 0, 0)
         self._opened: dict[str, int] = {}
         """Of each group with a subscription: the last position that it need not know of."""
+        self._acts = AdminActs(binding, self._client, self._opened)
 
     def create(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Enable the projection that writes the source's links; say what streams keep. Streams come with appends."""
+        self._acts.note_in(rows, stamp)
         if self._binding.projection is not None:
             self._client.enable_projection(name=self._binding.projection)
         metadata = self._stream_metadata()
@@ -66,8 +69,7 @@ class EventStoreAdmin:
                 continue
 
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
-        """None of Kafka's: `SYSTEM.misses` says before a run what there is not."""
-        return {}
+        return self._acts.by_kind()
 
     def places(self) -> list[str]:
         return self._binding.places()
@@ -117,6 +119,8 @@ class EventStoreAdmin:
             told.append(f"the subscription has not come to {last} of {self._source_name}")
         elif not told and "OutstandingPageRequest" in info.status:
             told.append("the subscription is reading")
+        elif not told and "ReplayingParkedMessages" in info.status:
+            told.append("the subscription is replaying what it had parked")
         return told
 
     @property

@@ -44,7 +44,7 @@ class _SimulatedNode:
         return ("node",)
 
     def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
-        raise NotImplementedError
+        self._store.lose(workers, of == "consumer", struck)
 
     def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Write down checkpoints and events parked; tell consumers which of their acks and nacks were applied.
@@ -52,7 +52,7 @@ class _SimulatedNode:
         Names of places are those of streams, since a simulated run has no prefix.
         """
 
-        def settled(stream: str | None, group: str, position: int, action: str, covers: str) -> None:
+        def settled(stream: str | None, group: str, position: int | None, action: str, covers: str) -> None:
             source = rows.place(stream or ALL)
             asked_at = stamp()
             rows.add(
@@ -82,11 +82,16 @@ _CLIENT_ASKED: Final = "NAK'ed"
 """Of the reason why an event was parked: a consumer's nack said so (§A5), and that is a settlement of its own."""
 
 
-def _position(stream: str | None, event: Any) -> int:
-    """Where an event lies along the source of the group that it was parked for."""
+def _position(stream: str | None, event: Any) -> int | None:
+    """Where an event lies along the source of the group that it was parked for.
+
+    None of a link that comes from the parked stream: it was parked once more, and nothing says where it had come from.
+    """
     if stream is None:
         return int(event.commit_position)
-    return int(event.stream_position if event.link is None else event.link.stream_position)
+    if event.link is not None and event.link.stream_name == stream:
+        return int(event.link.stream_position)
+    return int(event.stream_position) if event.stream_name == stream else None
 
 
 class EventStoreBackend:

@@ -136,6 +136,16 @@ class Binding:
             return int(event.commit_position)
         return int(event.stream_position if event.link is None else event.link.stream_position)
 
+    def received_position(self, event: Any) -> int | None:
+        """As `source_position`, for an event that the server may have replayed from a group's parked stream.
+
+        Its link lies there then (docs/facts/eventstore.md §A5); and where the source consists of links, nobody tells a
+        consumer which of them it had come by.
+        """
+        if event.link is None or event.link.stream_name == self.source or self.source == ALL:
+            return self.source_position(event)
+        return int(event.stream_position) if event.stream_name == self.source else None
+
     # --- places ----------------------------------------------------------------------------------------------------
 
     @cached_property

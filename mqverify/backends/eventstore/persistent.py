@@ -1,7 +1,7 @@
 """A consumer of a persistent subscription on esdbclient's API: the server shares events, each settled by itself."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
@@ -112,9 +112,10 @@ class PersistentConsumerClient:
     def _receive(self, event: Any) -> Received:
         binding = self._binding
         message, key, sequence, intact = self._decode(event.data)
-        source, position = binding.source_place, binding.source_position(event)
+        source, position = binding.source_place, binding.received_position(event)
         place = binding.place_of.get(event.stream_name)
         facts = (message, key, sequence, place, event.stream_position, source, position, intact)
         redelivered = event.retry_count or 0
         token = self._recorder.delivered(*facts, redelivered=redelivered)
-        return Received(token, message, source, position, facts, event, redelivered + 1)
+        # Of a replayed event the position may be unknown. What settles positions reads it, and here everything settles one.
+        return Received(token, message, source, cast(int, position), facts, event, redelivered + 1)

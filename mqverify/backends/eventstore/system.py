@@ -120,14 +120,25 @@ def _refused_consumers(settings: EventStoreSettings, workload: Workload, name: s
         )
 
 
+_NOT_OF_EVENT_STORE: Final = {
+    "add_partitions": "Event Store has no partitions",
+    "delete_records": "Event Store has no such request: write truncate_before, or delete_stream",
+    "clock_skew": "the node stamps events with its own clock, whatever a client's says",
+}
+
+
 def _of_faults(settings: EventStoreSettings, faults: Sequence[Fault]) -> Iterable[str]:
+    catch_up = settings.subscribe == "catch_up"
     for fault in faults:
-        if fault.kind == "add_partitions":
-            yield "add_partitions: Event Store has no partitions"
-        if fault.kind == "delete_records":
-            yield "delete_records: Event Store has no such request: write truncate_before, or delete_stream"
-        if fault.kind == "clock_skew":
-            yield "clock_skew: the node stamps events with its own clock, whatever a client's says"
+        if fault.kind in _NOT_OF_EVENT_STORE:
+            yield f"{fault.kind}: {_NOT_OF_EVENT_STORE[fault.kind]}"
+        if fault.kind == "replay_parked" and catch_up:
+            yield "replay_parked: a catch-up subscription has no parked stream: write subscribe: persistent"
+        if fault.kind == "lose" and catch_up and not all("producer" in name for name in fault.target):
+            yield (
+                "lose: ack, of: consumer: a catch-up subscription acknowledges nothing to the server, its checkpoint is "
+                "the application's own: write subscribe: persistent, or of: producer"
+            )
         if "leader" in fault.target:
             yield f"{fault.kind}: the consumers of a subscription have no leader"
         if fault.point == "in_settle" and settings.subscribe == "persistent":

@@ -48,6 +48,9 @@ class _Source(Protocol):
     def checkpoint(self) -> int | None:
         """A checkpoint for how far it has come, if it is further than the last one."""
 
+    def renumbered(self, now_at: Callable[[int], int]) -> None:
+        """Records were removed from the log: `now_at` says where one is now, by its index."""
+
 
 class _StreamSource:
     """One stream. History is read as its metadata lets see it at that time; live events are passed on as they come."""
@@ -83,6 +86,9 @@ class _StreamSource:
 
     def checkpoint(self) -> int | None:
         return None
+
+    def renumbered(self, now_at: Callable[[int], int]) -> None:
+        """A stream's numbers stay."""
 
 
 class _AllSource:
@@ -128,6 +134,9 @@ class _AllSource:
             return None
         self._last_checkpoint = position
         return position
+
+    def renumbered(self, now_at: Callable[[int], int]) -> None:
+        self._index = now_at(self._index)
 
 
 class _Subscription:
@@ -220,6 +229,7 @@ class CatchUpSubscriptions:
         self._of_all: dict[Any, tuple[_Subscription, EventFilter]] = {}
         self._stream_of: dict[Any, str] = {}
         log.watchers.append(self._written)
+        log.renumbered.append(self._renumbered)
 
     def subscribe_stream(self, request: SubscribeStream, token: Any, now: int) -> None:
         """Positions are exclusive. A stream that does not exist is waited for; a tombstoned one fails."""
@@ -278,6 +288,10 @@ class CatchUpSubscriptions:
         subscription.go_on(now)
         if subscription.ended:
             self.cancelled(subscription.token)
+
+    def _renumbered(self, now_at: Callable[[int], int]) -> None:
+        for subscription in self._of_token.values():
+            subscription.source.renumbered(now_at)
 
     def _written(self, records: Sequence[RecordedEvent]) -> None:
         now = records[-1].created

@@ -177,7 +177,7 @@ class SimulatedEventStore:
 
     # -- HTTP/2 keep-alive (docs/facts/eventstore.md §A7) ----------------------------------------------------------
     #
-    # Connections without subscriptions are left alone: what a cut holds of them is done, or answered, when it is lifted.
+    # Connections without subscriptions are left alone: what a cut holds of them is done, or answered, once it is over.
 
     def _keep_alive_at(self, time: int) -> None:
         if self._keep_alive is None:

@@ -6,7 +6,7 @@ writes ("weak"), which holds one place for an id, is evicted under load and does
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -65,10 +65,12 @@ def check_commit(
     recent: RecentIds,
     soft_deleted: bool,
     has_metadata: bool,
+    scavenged: int = 0,
 ) -> Appended | WrongVersion | Failed | None:
     """What to answer instead of writing `events` behind those `written` to `stream`; None: write them.
 
-    `soft_deleted` and `has_metadata` tell of the stream's metadata. Tombstoned streams do not come here.
+    `soft_deleted` and `has_metadata` tell of the stream's metadata. So many of its first events as are `scavenged` are
+    found in the memory of recent writes only. Tombstoned streams do not come here.
     """
     last = len(written) - 1
     if expected == "any":
@@ -84,7 +86,13 @@ def check_commit(
         return None  # whatever the ids: they may be duplicates of earlier ones (#1898, #2274)
     if after > last:
         return WrongVersion(last if last >= 0 else None)
-    return _repeats(written, after, events, soft_deleted and expected == "no_stream")
+
+    def is_there(number: int, event: NewEvent) -> bool:
+        if number >= len(written) or written[number].id != event.id:
+            return False
+        return number >= scavenged or recent.place(event.id) == (stream, number)
+
+    return _repeats(written, after, events, soft_deleted and expected == "no_stream", is_there)
 
 
 def _known(
@@ -101,11 +109,15 @@ def _known(
 
 
 def _repeats(
-    written: Sequence[RecordedEvent], after: int, events: Sequence[NewEvent], may_recreate: bool
+    written: Sequence[RecordedEvent],
+    after: int,
+    events: Sequence[NewEvent],
+    may_recreate: bool,
+    is_there: Callable[[int, NewEvent], bool],
 ) -> Appended | WrongVersion | None:
     """Strong idempotence: whether `events` are just what was written behind number `after`."""
     for number, event in enumerate(events, after + 1):
-        if number >= len(written) or written[number].id != event.id:
+        if not is_there(number, event):
             first = number == after + 1
             return None if first and may_recreate else _corrupted(written)
     return _already(written, after + len(events)) if events else _corrupted(written)

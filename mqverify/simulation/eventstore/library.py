@@ -4,8 +4,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from mqverify.simulation.eventstore import exceptions
+from mqverify.simulation.eventstore.channel import Channel
 from mqverify.simulation.eventstore.client import SimulatedEventStoreDBClient
 from mqverify.simulation.eventstore.persistent_subscription import PersistentSubscription
+from mqverify.simulation.eventstore.protocol import Scavenge
 from mqverify.simulation.eventstore.reading import (
     DEFAULT_EXCLUDE_FILTER,
     ESDB_PERSISTENT_CONFIG_EVENTS_REGEX,
@@ -59,6 +61,16 @@ class EventStoreLibrary:
         self.may_idle = _always
         self._clients = 0
         self.EventStoreDBClient: Any = partial(SimulatedEventStoreDBClient, self)
+
+    def scavenge(self) -> None:
+        """Have the node scavenge, and block until it is done.
+
+        esdbclient has nothing like it: an administrator asks by HTTP (`POST /admin/scavenge`) or in the web interface.
+        It is here because whoever administers a simulated node has no other way to it.
+        """
+        channel = Channel(self, self.client_name())
+        channel.ask(Scavenge(), None)
+        channel.close()
 
     def client_name(self) -> str:
         """A name of its own for the next client of this process; its dice are drawn by it."""

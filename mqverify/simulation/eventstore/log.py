@@ -1,9 +1,9 @@
 """The one log of a node: every record in order, and by stream.
 
 One node: what is appended is flushed, indexed and readable at once. Records are made once, at the append, in the form
-in which clients hand them to applications; a read is a slice. Nothing is ever removed from the log, so an event's
-number is its index in its stream; what retention hides is decided by each read (`metadata.py`). A scavenge would take
-records out of `records` and leave streams as they are but for what `first_present` hides.
+in which clients hand them to applications; a read is a slice. An event's number is its index in its stream, whatever is
+removed; what retention hides is decided by each read (`metadata.py`). Only a scavenge removes anything: it takes
+records out of `records`, and a stream notes how many of its first events are gone.
 """
 
 import random
@@ -45,7 +45,7 @@ Watcher = Callable[[Sequence[RecordedEvent]], None]
 class Stream:
     """A stream's events by number, its metadata in force, and how it ended. For reading only."""
 
-    __slots__ = ("events", "metadata", "metastream_of", "name", "tombstone")
+    __slots__ = ("events", "metadata", "metastream_of", "name", "scavenged", "tombstone")
 
     def __init__(self, name: str, metastream_of: "Stream | None") -> None:
         self.name = name
@@ -53,6 +53,8 @@ class Stream:
         self.metadata: StreamMetadata = OF_METASTREAMS if metastream_of else KEEP_ALL
         self.tombstone: RecordedEvent | None = None
         self.metastream_of = metastream_of
+        self.scavenged = 0
+        """So many of its first events are no more."""
 
     @property
     def tombstoned(self) -> bool:
@@ -70,8 +72,11 @@ class Log:
         """Behind the last record: where the next one goes."""
         self.watchers: list[Watcher] = []
         """Told of each commit's records, in order, once they can be read. What they append is told afterwards."""
+        self.renumbered: list[Callable[[Callable[[int], int]], None]] = []
+        """Told when records were removed: with what makes of an index in `records` what it is now."""
         self._dice = dice
         self._positions: list[int] = []
+        self._removed_positions: set[int] = set()
         self._streams: dict[str, Stream] = {}
         self._recent = RecentIds(id_cache_bytes)
         self._untold: deque[list[RecordedEvent]] = deque()
@@ -133,6 +138,30 @@ class Log:
         self._tell(records)
         return Appended(None, records[-1].commit_position or 0)
 
+    def scavenge(self, now: int) -> int:
+        """Remove for good what the metadata of streams hides at `now`; how many records that were.
+
+        The last event of a stream stays, so that its numbers go on, unless there is a tombstone, which stays. Positions
+        and numbers of what is left do not change (docs/facts/eventstore.md §C3). All chunks are looked at, the one that
+        is being written as well: as after an administrator had it completed.
+        """
+        for stream in self._streams.values():
+            stream.scavenged = max(stream.scavenged, _to_scavenge(stream, now))
+        streams = self._streams
+        gone = [
+            index
+            for index, record in enumerate(self.records)
+            if record.stream_position < streams[record.stream_name].scavenged
+        ]
+        if gone:
+            self._removed_positions.update(self._positions[index] for index in gone)
+            left = sorted(set(range(len(self.records))) - set(gone))
+            self.records[:] = [self.records[index] for index in left]
+            self._positions = [self._positions[index] for index in left]
+            for tell in self.renumbered:
+                tell(lambda index: index - bisect_left(gone, index))
+        return len(gone)
+
     def restart(self) -> None:
         """The process is a new one: what it held in memory only is gone."""
         self._recent.clear()
@@ -170,7 +199,7 @@ class Log:
         events = found.events
         if not events or found.metadata.soft_deleted:
             return Failed("stream_not_found", stream)
-        first = first_present(events, found.metadata, now)
+        first = max(found.scavenged, first_present(events, found.metadata, now))
         if backwards:
             end = len(events) if start is None else min(start + 1, len(events))
             return events[max(first, end - count) : end][::-1]
@@ -182,7 +211,8 @@ class Log:
         found = self._streams.get(stream)
         if found is None or found.tombstoned or not 0 <= number < len(found.events):
             return None
-        return found.events[number] if number >= first_present(found.events, found.metadata, now) else None
+        first = max(found.scavenged, first_present(found.events, found.metadata, now))
+        return found.events[number] if number >= first else None
 
     def read_all(self, start_position: int, count: int, backwards: bool = False) -> list[RecordedEvent]:
         """Up to `count` records from a position on, in order of the log; backwards, those before the position.
@@ -199,8 +229,11 @@ class Log:
         return bisect_left(self._positions, position)
 
     def is_position(self, position: int) -> bool:
-        """Whether a record begins there, or the log ends or begins; else a read there fails (`InvalidPosition`)."""
-        if position in (0, self.end_position):
+        """Whether a record begins there, or the log ends or begins; else a read there fails (`InvalidPosition`).
+
+        Where a record was removed by a scavenge a read goes on with the next one.
+        """
+        if position in (0, self.end_position) or position in self._removed_positions:
             return True
         index = bisect_left(self._positions, position)
         return index < len(self._positions) and self._positions[index] == position
@@ -232,7 +265,9 @@ class Log:
             return Failed("stream_deleted", f"Event stream '{target.name}' is deleted.")
         has_metadata = expected == "exists" and self.last_revision(f"$${target.name}") >= 0
         soft_deleted = target.metadata.soft_deleted
-        return check_commit(target.name, target.events, expected, events, self._recent, soft_deleted, has_metadata)
+        return check_commit(
+            target.name, target.events, expected, events, self._recent, soft_deleted, has_metadata, target.scavenged
+        )
 
     def _write(self, target: Stream, events: Sequence[NewEvent], now: int) -> list[RecordedEvent]:
         written, remember, name = target.events, self._recent.remember, target.name
@@ -288,6 +323,13 @@ class Log:
                     watcher(told)
         finally:
             self._telling = False
+
+
+def _to_scavenge(stream: Stream, now: int) -> int:
+    """How many of a stream's first events a scavenge removes."""
+    if stream.tombstoned:
+        return len(stream.events)
+    return max(0, min(first_present(stream.events, stream.metadata, now), len(stream.events) - 1))
 
 
 def link_target(link: RecordedEvent) -> tuple[int, str] | None:

@@ -39,6 +39,7 @@ class Node:
         self._handlers: dict[type, Callable[[Any, Any, int], None]] = {
             api.Append: self._append,
             api.DeleteStream: self._delete,
+            api.Scavenge: self._scavenge,
             api.ReadStream: self._read_stream,
             api.ReadAll: self._read_all,
             api.SubscribeStream: self.subscriptions.subscribe_stream,
@@ -78,6 +79,10 @@ class Node:
 
     def _delete(self, request: api.DeleteStream, token: Any, now: int) -> None:
         self._reply(token, self.log.delete(request.stream, request.expected, now, request.tombstone))
+
+    def _scavenge(self, request: api.Scavenge, token: Any, now: int) -> None:
+        self.log.scavenge(now)
+        self._reply(token, api.Done())
 
     def _read_stream(self, request: api.ReadStream, token: Any, now: int) -> None:
         found = self.log.read_stream(request.stream, request.start, request.limit, now, request.backwards)

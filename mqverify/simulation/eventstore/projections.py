@@ -65,6 +65,7 @@ class Projections:
             self._all[name].running = True
         self._running = [projection for projection in self._all.values() if projection.running]
         log.watchers.append(self._written)
+        log.renumbered.append(self._renumbered)
 
     def enable(self, name: str, now: int) -> Failed | None:
         """Start a projection, or have it go on. Fails with `projection_not_found`."""
@@ -86,6 +87,10 @@ class Projections:
         position = (records[found.seen - 1].commit_position or 0) if found.seen else 0
         progress = 100.0 if found.seen == len(records) else 99.9 * position / self._log.end_position
         return ProjectionStatistics(name, "Running" if found.running else "Stopped", progress, position)
+
+    def _renumbered(self, now_at: Callable[[int], int]) -> None:
+        for projection in self._all.values():
+            projection.seen = now_at(projection.seen)
 
     def _written(self, records: Sequence[RecordedEvent]) -> None:
         if self._running:

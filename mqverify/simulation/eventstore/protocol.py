@@ -42,6 +42,7 @@ __all__ = [
     "ReadGroup",
     "ReadStream",
     "ReplayParked",
+    "Scavenge",
     "StatisticsOfProjection",
     "Strategy",
     "SubscribeAll",
@@ -161,6 +162,11 @@ class DeleteStream:
     stream: str
     expected: Expected
     tombstone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scavenge:
+    """Of the node's operations: `Operations/StartScavenge`, or `POST /admin/scavenge`; answered once it is done."""
 
 
 @dataclass(frozen=True, slots=True)
