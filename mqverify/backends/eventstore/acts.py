@@ -1,4 +1,4 @@
-"""What an administrator of Event Store can be asked to do as a fault: delete a stream, scavenge, replay parked events."""
+"""What an administrator of Event Store can be asked to do: delete a stream, scavenge, replay parked events."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final

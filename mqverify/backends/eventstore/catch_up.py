@@ -47,8 +47,8 @@ class CatchUpConsumerClient:
         self._subscription = Subscription(binding, context, self._most, self._subscribe, self._opened, self._lost)
 
     def start(self) -> None:
-        self._next, self._start_from = self._start()
-        self._subscription.open()
+        self._next, self._start_from = self._subscription.insist(self._start)
+        self._subscription.start()
 
     def poll(self, timeout: int) -> Sequence[Received]:
         until = self._context.now() + timeout

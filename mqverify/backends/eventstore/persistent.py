@@ -41,7 +41,7 @@ class PersistentConsumerClient:
         )
 
     def start(self) -> None:
-        self._subscription.open()
+        self._subscription.start()
 
     def poll(self, timeout: int) -> Sequence[Received]:
         return [self._receive(event) for event in self._subscription.take(timeout, self._most)]
@@ -117,5 +117,5 @@ class PersistentConsumerClient:
         facts = (message, key, sequence, place, event.stream_position, source, position, intact)
         redelivered = event.retry_count or 0
         token = self._recorder.delivered(*facts, redelivered=redelivered)
-        # Of a replayed event the position may be unknown. What settles positions reads it, and here everything settles one.
+        # Of a replayed event the position may be unknown: nobody here settles by positions.
         return Received(token, message, source, cast(int, position), facts, event, redelivered + 1)

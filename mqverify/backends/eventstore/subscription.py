@@ -4,7 +4,7 @@ docs/facts/eventstore.md §F5: iteration raises when the call ends, and nothing 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from mqverify.backends.eventstore.binding import Binding
 from mqverify.units import SECOND
@@ -18,11 +18,16 @@ IN_BATCHES: Final = frozenset({"before_batch", "after_batch"})
 REOPEN_PAUSE: Final = SECOND
 """Nanoseconds from one vain attempt to open it to the next, beside the library's own two of 0.1 s."""
 
-_AWAY: Final = ("GrpcError", "NodeIsNotLeader", "DiscoveryFailed", "MaximumSubscriptionsReached")
-"""What may pass by itself: a connection lost, a node away or no leader, a server that counts the lost consumer still.
+_AWAY: Final = ("GrpcError", "NodeIsNotLeader", "DiscoveryFailed")
+"""What may pass by itself: a connection that is lost or cannot be made, a node away or no leader.
 
 What else a call raises (no such subscription, a deleted stream, no access) another try would raise again.
 """
+_COUNTED_STILL: Final = "MaximumSubscriptionsReached"
+"""What may pass too, for a consumer that was there before: the server counts the one that it lost still."""
+
+
+_Result = TypeVar("_Result")
 
 
 class Subscription:
@@ -45,7 +50,9 @@ class Subscription:
         self._subscribe = subscribe
         self._opened = opened
         self._broken = broken
-        self._away = tuple(getattr(binding.library.exceptions, name) for name in _AWAY)
+        exceptions = binding.library.exceptions
+        self._away = tuple(getattr(exceptions, name) for name in _AWAY)
+        self._away_again = (*self._away, getattr(exceptions, _COUNTED_STILL))
         self._feed: Feed | None = None
         self._try_at = 0
         self.native: Any = None
@@ -55,8 +62,21 @@ class Subscription:
     def is_open(self) -> bool:
         return self._feed is not None
 
-    def open(self) -> None:
-        """Subscribe. Raises what the library raises."""
+    def start(self) -> None:
+        """Subscribe for the first time, as soon as the server can be reached. Raises what else the library raises."""
+        self.insist(self._open)
+
+    def insist(self, call: Callable[[], _Result]) -> _Result:
+        """What `call()` returns, once the server can be reached."""
+        while True:
+            try:
+                return call()
+            except self._away:
+                if self._context.stopping():
+                    raise
+            self._context.sleep(REOPEN_PAUSE)
+
+    def _open(self) -> None:
         self.native = self._subscribe()
         self._feed = self._context.feed(self.native, self._capacity)
         self._opened()
@@ -74,7 +94,7 @@ class Subscription:
         assert self._feed is not None
         try:
             return self._feed.take(timeout, most)
-        except (FeedEnded, *self._away):
+        except (FeedEnded, *self._away_again):
             self._give_up()
             return ()
 
@@ -92,8 +112,8 @@ class Subscription:
         if wait > timeout:
             return False
         try:
-            self.open()
-        except self._away:
+            self._open()
+        except self._away_again:
             self._try_at = context.now() + REOPEN_PAUSE
         return self.is_open
 

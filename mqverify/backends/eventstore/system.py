@@ -5,7 +5,7 @@ from typing import Final
 
 from mqverify.backends.eventstore.binding import reads, streams_wanted
 from mqverify.backends.eventstore.settings import EventStoreSettings
-from mqverify.spec.model import Fault, Group, Settle, Workload
+from mqverify.spec.model import Fault, Settle, Workload
 from mqverify.spec.registry import Contradiction, System
 from mqverify.units import SECOND
 
@@ -62,7 +62,7 @@ def _contradictions(settings: EventStoreSettings) -> Iterable[Contradiction]:
 def _misses(settings: EventStoreSettings, workload: Workload, faults: Sequence[Fault]) -> Iterable[str]:
     """What Event Store cannot do of a spec."""
     yield from _of_sources(settings, workload)
-    yield from _of_groups(settings, workload)
+    yield from _of_groups(settings, workload, faults)
     yield from _of_faults(settings, faults)
 
 
@@ -91,7 +91,7 @@ def _of_sources(settings: EventStoreSettings, workload: Workload) -> Iterable[st
         )
 
 
-def _of_groups(settings: EventStoreSettings, workload: Workload) -> Iterable[str]:
+def _of_groups(settings: EventStoreSettings, workload: Workload, faults: Sequence[Fault]) -> Iterable[str]:
     persistent = settings.subscribe == "persistent"
     if persistent and workload.shard is not None:
         yield "the server shares a persistent subscription's events among its consumers: there is nothing to shard"
@@ -107,11 +107,16 @@ def _of_groups(settings: EventStoreSettings, workload: Workload) -> Iterable[str
                 "or another on_failure"
             )
         if persistent:
-            yield from _refused_consumers(settings, workload, name, group)
+            added = sum((fault.amount or 0) * fault.times for fault in faults if _adds_to(name, fault))
+            yield from _refused_consumers(settings, workload, name, (group.consumers or workload.consumers) + added)
 
 
-def _refused_consumers(settings: EventStoreSettings, workload: Workload, name: str, group: Group) -> Iterable[str]:
-    consumers, most = group.consumers or workload.consumers, settings.max_subscriber_count
+def _adds_to(group: str, fault: Fault) -> bool:
+    return fault.kind == "add_consumers" and fault.group == group
+
+
+def _refused_consumers(settings: EventStoreSettings, workload: Workload, name: str, consumers: int) -> Iterable[str]:
+    most = settings.max_subscriber_count
     if 0 < most < consumers:
         of_group = "" if len(workload.groups) == 1 else f" of {name}"
         yield (
@@ -134,10 +139,10 @@ def _of_faults(settings: EventStoreSettings, faults: Sequence[Fault]) -> Iterabl
             yield f"{fault.kind}: {_NOT_OF_EVENT_STORE[fault.kind]}"
         if fault.kind == "replay_parked" and catch_up:
             yield "replay_parked: a catch-up subscription has no parked stream: write subscribe: persistent"
-        if fault.kind == "lose" and catch_up and not all("producer" in name for name in fault.target):
+        if fault.kind == "lose" and catch_up and not all(map(_is_producer, fault.target)):
             yield (
-                "lose: ack, of: consumer: a catch-up subscription acknowledges nothing to the server, its checkpoint is "
-                "the application's own: write subscribe: persistent, or of: producer"
+                "lose: ack, of: consumer: a catch-up subscription acknowledges nothing to the server, and its "
+                "checkpoint is the application's own: write subscribe: persistent, or of: producer"
             )
         if "leader" in fault.target:
             yield f"{fault.kind}: the consumers of a subscription have no leader"
@@ -146,6 +151,11 @@ def _of_faults(settings: EventStoreSettings, faults: Sequence[Fault]) -> Iterabl
                 "point: in_settle: nobody answers an acknowledgement of a persistent subscription, so there is no "
                 "moment between the two: write before_settle or after_settle"
             )
+
+
+def _is_producer(target: str) -> bool:
+    """Whether a target of a fault is one: `producer`, `producer-2`, and not `billing/consumer-2`."""
+    return target.rpartition("/")[2].startswith("producer")
 
 
 SYSTEM: Final = System(
