@@ -200,7 +200,7 @@ WHERE place = 'main' AND message IS NOT NULL AND source IS DISTINCT FROM partiti
 UNION
 SELECT run, message, source, source_position
 FROM deliveries
-WHERE message IS NOT NULL AND source IS DISTINCT FROM partition;
+WHERE message IS NOT NULL AND source IS DISTINCT FROM partition AND source_position IS NOT NULL;
 
 -- Sources that hold no messages themselves: categories, correlations, $all.
 CREATE OR REPLACE TEMP TABLE linked_sources AS

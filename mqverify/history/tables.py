@@ -86,13 +86,13 @@ _ALL = (
         "deliveries",
         "one attempt to handle one message that the client library returned",
         "delivery attempt redelivered? message? key:text? sequence? consumer:text incarnation consumer_group:text "
-        "shard? partition? position? source source_position delivered_at started_at? ended_at? result:text? "
+        "shard? partition? position? source source_position? delivered_at started_at? ended_at? result:text? "
         "intact:bool",
     ),
     _table(
         "settlements",
         "one commit, checkpoint, ack or nack",
-        "consumer:text incarnation? consumer_group:text shard? source source_position covers:text message? "
+        "consumer:text incarnation? consumer_group:text shard? source source_position? covers:text message? "
         "action:text settled_by:text invoked_at completed_at? outcome:text",
     ),
     _table(

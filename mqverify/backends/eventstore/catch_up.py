@@ -55,8 +55,8 @@ class CatchUpConsumerClient:
         while True:
             events = self._subscription.take(max(0, until - self._context.now()), self._most)
             received = [one for event in events if (one := self._receive(event)) is not None]
-            if received or not events:
-                return received
+            if received or not events or events[-1].is_system_event:
+                return received  # nothing, if the server only told of itself: the loop tells how far it has come
 
     def settle(self, received: Sequence[Received], wait: bool) -> bool:
         last = received[-1]
@@ -109,10 +109,12 @@ class CatchUpConsumerClient:
         )
 
     def _receive(self, event: Any) -> Received | None:
-        """Record a delivery; None for an event of another shard."""
+        """Record a delivery; None for an event of another shard, and what the server tells of its own (a deletion)."""
         binding = self._binding
         position = binding.source_position(event)
         self._next = position + 1
+        if event.is_system_event:
+            return None
         message, key, sequence, intact = self._decode(event.data)
         if self._shard is not None:
             number = 0 if message is None else binding.plan.key_numbers[message]

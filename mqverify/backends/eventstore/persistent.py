@@ -44,7 +44,9 @@ class PersistentConsumerClient:
         self._subscription.start()
 
     def poll(self, timeout: int) -> Sequence[Received]:
-        return [self._receive(event) for event in self._subscription.take(timeout, self._most)]
+        """What the server tells of its own among them (a stream of a category was deleted) is acknowledged, no more."""
+        events = self._subscription.take(timeout, self._most)
+        return [self._receive(event) for event in events if not self._is_of_the_server(event)]
 
     def settle(self, received: Sequence[Received], wait: bool) -> bool:
         for one in received:
@@ -81,6 +83,13 @@ class PersistentConsumerClient:
                 break
         if not asked:
             self._asked.pop(event_id, None)
+
+    def _is_of_the_server(self, event: Any) -> bool:
+        if not event.is_system_event:
+            return False
+        self._subscription.native.ack(event)
+        self._flushed_at = self._context.now() + self._binding.settings.max_ack_delay
+        return True
 
     def _ask(self, received: Received, action: str) -> None:
         token = self._recorder.settling(received.source, received.position, action, "one", "consumer", received.message)

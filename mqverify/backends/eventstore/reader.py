@@ -147,6 +147,8 @@ class FreshReader:
         caught_up(self._client, binding)
         events, span = self._read_links(reading, binding.source)
         for event in events:
+            if event.is_system_event:
+                continue  # the category is told of streams that were deleted
             place = binding.place_of.get(event.stream_name, source)
             self._log(reading, "main", None, place, event.stream_position, source, event.link.stream_position, event)
         complete = caught_up(self._client, binding)  # what was appended by `read_at` has its link now
