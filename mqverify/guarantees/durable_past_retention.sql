@@ -2,7 +2,7 @@
 -- promise: An acknowledged message is there for ever: a reader that comes at the very end still finds it.
 -- meaning: An acknowledged message violates it if the reader that reads at the end what the subscription reads does not find
 --   it, for whatever reason; nothing is exempt. It is put to the test by messages acknowledged before time passed, records
---   were deleted or a scavenge ran. `reader` asks another kind of reader: all, stream.
+--   or a stream were deleted, or a scavenge ran. `reader` asks another kind of reader: all, stream.
 -- untested: no message was acknowledged before time passed or records were removed; add a fault such as `pass: 8d`
 -- needs: readings
 -- parameters: reader: text
@@ -16,7 +16,7 @@ LEFT JOIN given('durable_past_retention', 'reader') AS g USING (run)
 LEFT JOIN (
   SELECT run, max(began_at) AS began_at
   FROM faults
-  WHERE kind IN ('pass', 'delete_records', 'scavenge') AND took_effect
+  WHERE kind IN ('pass', 'delete_records', 'delete_stream', 'scavenge') AND took_effect
   GROUP BY run
 ) AS f USING (run)
 WHERE CASE WHEN g.value IS NULL THEN e.subscribed ELSE e.reader = g.value END

@@ -60,6 +60,12 @@ SELECT
 FROM sends AS s JOIN messages AS m USING (run, message)
 WHERE s.expected IS NOT NULL;
 
+-- Where a stream begins again after it was deleted: it has nothing then, so who expects that appends there.
+CREATE OR REPLACE TEMP TABLE begun_again AS
+SELECT t.run, t.message, t.partition, TRY_CAST(s.value AS BIGINT) AS due
+FROM exact_tries AS t JOIN settings AS s ON s.run = t.run AND s.place = t.partition AND s.since < t.completed_at
+WHERE t.expected = -1 AND s.name = 'truncate_before' AND TRY_CAST(s.value AS BIGINT) IS NOT NULL;
+
 -- Every position of its own place at which such a message was ever stored, whoever showed it: the ack, else a reading or a
 -- delivery (a client may never learn it). `astray`: no try of it that named a revision belongs there, and all that may have
 -- been recorded named one. It was stored under a condition that did not hold, whichever of its tries it was.
@@ -76,7 +82,8 @@ SELECT
   (c.run, c.message, c.partition, c.position) NOT IN (
     SELECT (run, message, partition, due) FROM exact_tries WHERE partition IS NOT NULL
   )
-  AND (c.run, c.message) NOT IN (SELECT (run, message) FROM sends WHERE expected IS NULL AND outcome <> 'failed') AS astray
+  AND (c.run, c.message) NOT IN (SELECT (run, message) FROM sends WHERE expected IS NULL AND outcome <> 'failed')
+  AND (c.run, c.message, c.partition, c.position) NOT IN (SELECT (run, message, partition, due) FROM begun_again) AS astray
 FROM shown AS c
 WHERE c.position IS NOT NULL AND (c.run, c.message, c.partition) IN (SELECT (run, message, partition) FROM exact_tries);
 
