@@ -8,6 +8,8 @@ import pytest
 
 from mqverify.backends.eventstore.outcomes import RETRY_PAUSE, append_outcome, one_try
 from mqverify.simulation.eventstore import exceptions as simulated
+from mqverify.simulation.eventstore.protocol import DeleteStream, WrongVersion
+from tests.simulation.eventstore.harness import Machine
 
 EXACT, ANY = 3, None
 WAYS = [(expected, once) for expected in (EXACT, ANY) for once in (False, True)]
@@ -50,8 +52,19 @@ def test_a_conflict_with_an_exact_revision_is_certain_after_any_number_of_tries(
     assert certain("WrongCurrentVersion") == [(EXACT, False), (EXACT, True), (ANY, True)]
 
 
-def test_no_stream_is_an_exact_revision() -> None:
-    assert append_outcome(simulated.WrongCurrentVersion(), -1, once=False) == "failed"
+def test_c1_a_conflict_with_no_stream_is_certain_only_if_there_was_no_other_try() -> None:
+    """On a deleted stream the first try may have been done, and the second is refused (the next test)."""
+    conflict = simulated.WrongCurrentVersion()
+    assert [append_outcome(conflict, -1, once) for once in (False, True)] == ["unknown", "failed"]
+
+
+def test_c1_the_repetition_of_a_deleted_streams_first_append_is_refused() -> None:
+    machine = Machine()
+    machine.append("s", 0, 3)
+    machine.ask(DeleteStream("s", "any"))
+    first, again = (machine.append("s", 10, expected="no_stream") for _ in range(2))
+    assert first.revision == 3
+    assert again == WrongVersion(3)
 
 
 def test_too_large_is_certain_after_any_number_of_tries() -> None:

@@ -181,3 +181,35 @@ def _real(name: str) -> BaseException:
 
     error: BaseException = getattr(esdbclient.exceptions, name)()
     return error
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("{delete_records: {partition: 0, before: 50%}}", "delete_records: Event Store has no such request"),
+        ("{add_partitions: 12}", "add_partitions: Event Store has no partitions"),
+        ("{clock_skew: {producer-1: -1h}}", "clock_skew: the node stamps events with its own clock"),
+    ],
+)
+def test_faults_that_event_store_has_no_notion_of(fault: str, reason: str) -> None:
+    [said] = unsupported(faults=fault)
+    assert said.startswith(reason)
+
+
+def test_a_catch_up_subscription_has_nothing_to_acknowledge_and_nothing_parked() -> None:
+    [lost] = unsupported("subscribe: catch_up", faults="{lose: ack, of: consumer}")
+    assert "the application's own" in lost
+    [replayed] = unsupported("subscribe: catch_up", faults="{replay_parked: , when: drained}")
+    assert "has no parked stream" in replayed
+    assert unsupported("subscribe: catch_up", faults="{lose: ack, of: producer}") == ()
+    assert unsupported("subscribe: catch_up", faults="{lose: ack, of: producer-1}") == ()
+
+
+@pytest.mark.parametrize("fault", ["scavenge", "replay_parked", "delete_stream: key-3", "lose: ack, of: consumer"])
+def test_what_a_persistent_subscription_can_live_through(fault: str) -> None:
+    assert unsupported(faults=f"{{{fault}}}" if ":" in fault else fault) == ()
+
+
+def test_consumers_that_join_in_mid_run_are_refused_past_the_most_that_may_be() -> None:
+    [said] = unsupported("max_subscriber_count: 3", "keys: 5, consumers: 2", "{add_consumers: 2}")
+    assert said.startswith("the server refuses all but 3 of the 4 consumers")

@@ -53,11 +53,12 @@ def append_outcome(error: BaseException, expected: Any, once: bool) -> str:
     With an exact revision a conflict is certain after any number of tries: had an earlier one been done, this one, with
     the same id, would have been answered with success ("strong" idempotence, §C1). Where any revision is expected the
     server never says conflict of a single event, and a stream that had to exist may have come to be in between: so
-    there a conflict is certain only if there was no other try.
+    there a conflict is certain only if there was no other try. The same where no stream is expected: a deleted one
+    begins again behind its last number, where the server does not look for the repetition.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _REFUSED_EVERY_TRY or _TOO_LARGE in str(error):
         return "failed"
-    if expected is not None and "WrongCurrentVersion" in names:
+    if expected is not None and expected >= 0 and "WrongCurrentVersion" in names:
         return "failed"
     return "failed" if once and names & _REFUSED_THIS_TRY else "unknown"
