@@ -293,8 +293,6 @@ class Injector:
             state.began_at = began_at
         self._conductor.note_places()
         self._over(state)
-        if kind in _REMOVING:
-            self._conductor.appoint(0, lambda: None)  # nobody may have anything to tell of it: look again at once
 
     def _present(self, state: _State) -> list[Worker]:
         """Those of its targets that are alive, or have not been started yet: a link and a clock are there before."""
