@@ -4,10 +4,10 @@
 --   expected its stream to end violates it if its messages were not recorded right after that revision, one behind the
 --   other. `no_stream` expects a stream that has nothing, so its first message at 0, or where it begins again after it was
 --   deleted. A repeated append that is answered as before is no violation; one that is stored again is: every copy of a
---   message in its own stream (links apart) has to lie where one of its tries expected it. Where the revision is not answered, readings and deliveries show it. Not judged are
---   appends that expect anything, or just a stream that exists, and those of which nobody can tell where they lie: nothing
---   shows it, the expectation of another try explains it, or, of one that was tried more than once, no whole reading of the
---   end shows the stream from there on.
+--   message in its own stream (links apart) has to lie where one of its tries expected it. Where the revision is not
+--   answered, readings and deliveries show it. Not judged are appends that expect anything, or just a stream that exists,
+--   and those of which nobody can tell where they lie: nothing shows it, the expectation of another try explains it, or, of
+--   one that was tried more than once, no whole reading of the end shows the stream from there on.
 -- untested: no append with an exact expected revision was acknowledged; write `expected_revision: exact`
 -- needs: nothing
 -- parameters: none

@@ -105,7 +105,7 @@ class FileRecorder:
         partition: int | None,
         position: int | None,
         source: int,
-        source_position: int,
+        source_position: int | None,
         intact: bool = True,
         redelivered: int | None = None,
         delivery: int | None = None,
@@ -113,7 +113,7 @@ class FileRecorder:
     ) -> int:
         integers = (
             _or_null(message), NO_KEY if key is None else self._keys.get(key, FOREIGN_KEY), _or_null(sequence),
-            _or_null(partition), _or_null(position), source, source_position, _or_null(redelivered),
+            _or_null(partition), _or_null(position), source, _or_null(source_position), _or_null(redelivered),
             _or_null(delivery), attempt,
         )  # fmt: skip
         return self._append(_DELIVERED, integers, int(intact), makes="delivery")
@@ -127,13 +127,13 @@ class FileRecorder:
     def settling(
         self,
         source: int,
-        source_position: int,
+        source_position: int | None,
         action: str,
         covers: str,
         settled_by: str = "consumer",
         message: int | None = None,
     ) -> int:
-        integers = (source, source_position, _or_null(message))
+        integers = (source, _or_null(source_position), _or_null(message))
         codes = _ACTIONS[action], _COVERS[covers], _SETTLERS[settled_by]
         return self._append(_SETTLING, integers, *codes, makes="settlement")
 

@@ -89,13 +89,13 @@ CALLS: tuple[Call, ...] = (
     _call(
         "delivered",
         "intact",
-        "message:message? key:key sequence:int? partition:int? position:int? source source_position "
+        "message:message? key:key sequence:int? partition:int? position:int? source source_position:int? "
         "redelivered:int? delivery:delivery? attempt",
         "delivery",
     ),
     _call("handler_started", "", "token:delivery"),
     _call("handler_ended", "result", "token:delivery"),
-    _call("settling", "action covers settled_by", "source source_position message:message?", "settlement"),
+    _call("settling", "action covers settled_by", "source source_position:int? message:message?", "settlement"),
     _call("settled", "outcome", "token:settlement"),
     _call("assigned", "", "source epoch:int?", "assignment"),
     _call("start_known", "start_from", "token:assignment start_position:int?"),
