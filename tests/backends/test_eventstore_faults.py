@@ -138,6 +138,12 @@ def test_what_is_not_there_cannot_be_deleted() -> None:
     assert found.truncated() == {}
 
 
+def test_a_scavenge_of_what_nobody_marked_takes_no_effect() -> None:
+    found = Run("all", "[{scavenge: , when: drained}]")
+    assert found.took_effect == [False]
+    assert found.why_not == ["nothing of the run had expired or been deleted, so there was nothing to remove"]
+
+
 # --- parked events ----------------------------------------------------------------------------------------------------
 
 

@@ -43,7 +43,10 @@ class AdminActs:
         scavenge = getattr(self._binding.library, "scavenge", None)
         if scavenge is None:
             raise NotDone("esdbclient has no call for a scavenge")
+        before = self._in_all()
         scavenge()
+        if self._in_all() == before:
+            raise NotDone("nothing of the run had expired or been deleted, so there was nothing to remove")
 
     def _replay_parked(self, planned: PlannedFault) -> None:
         """Have the server push parked events again: of one group, or of all that there are by now."""
@@ -73,6 +76,11 @@ class AdminActs:
             raise NotDone(f"nothing had been appended to {self._shown(stream)}") from None
         if note is not None:
             note[2] = str(self._deleted_before(stream))
+
+    def _in_all(self) -> list[int]:
+        """The positions of the run's events in `$all`."""
+        with self._client.read_all(**self._binding.own_streams) as events:
+            return [int(event.commit_position) for event in events]
 
     def _stream_of(self, name: str) -> str:
         binding = self._binding
