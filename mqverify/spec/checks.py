@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping as Names
 from collections.abc import Sequence
+from typing import Final
 
 from mqverify.spec.fault_lines import FaultLine
 from mqverify.spec.issues import Issues
-from mqverify.spec.model import BackendSection, Handler, Settle, Workload
-from mqverify.spec.nodes import Entry, Mapping, Node
+from mqverify.spec.model import BackendSection, Handler, SinkKind, Workload
+from mqverify.spec.nodes import Entry, Mapping, Mark, Node
 from mqverify.spec.quantities import DURATION
 from mqverify.spec.registry import Registry
 from mqverify.units import format_duration, format_size
@@ -63,6 +64,7 @@ def _check_workload(workload: Workload, node: Mapping, issues: Issues) -> None:
     for name, group in workload.groups.items():
         if group.handler is not None:
             _check_handler(group.handler, _of_group(node, name), issues)
+    _check_sinks(workload, node, issues)
     if workload.in_flight == "one" and (workload.batch or workload.transaction):
         issues.error(
             "MQ207", "'in_flight: one' waits for each message", _value(node, "in_flight"), "a batch goes out at once"
@@ -110,6 +112,23 @@ def _check_handler(handler: Handler, node: Mapping, issues: Issues) -> None:
         )
 
 
+def _check_sinks(workload: Workload, node: Mapping, issues: Issues) -> None:
+    """`with_effect` stores the position with the effect, so it needs a sink that keeps positions."""
+    wrong: dict[Mark, SinkKind] = {}
+    for name, group in workload.groups.items():
+        sink = workload.sink_of(group)
+        if workload.settle_of(group).policy == "with_effect" and sink != "transactional":
+            own = _of_group(node, name) if group.sink is not None else node
+            wrong[_value(own, "sink").mark] = sink
+    for place, sink in wrong.items():
+        issues.error(
+            "MQ207",
+            f"'settle: with_effect' with 'sink: {sink}'",
+            place,
+            "effect and position go into one transaction: write sink: transactional, or leave the sink out",
+        )
+
+
 def _check_point(line: FaultLine, workload: Workload, issues: Issues) -> None:
     fault = line.fault
     if fault.point is None:
@@ -121,22 +140,30 @@ def _check_point(line: FaultLine, workload: Workload, issues: Issues) -> None:
                 "MQ213", f"a {line.roles[0]} has no point '{fault.point}'", at, "points are in a consumer's loop"
             )
         return
-    settles = [
-        group.settle or workload.settle
+    policies = [
+        workload.settle_of(group).policy
         for name, group in workload.groups.items()
         if fault.group is None or name == fault.group
     ]
-    if settles and all(_lacks(settle, fault.point) for settle in settles):
+    if policies and all(fault.point in _LACKING.get(policy, ()) for policy in policies):
         issues.error(
-            "MQ213",
-            f"with 'settle: automatic' the loop has no point '{fault.point}'",
-            at,
-            "the client settles by itself inside a later poll: use before_settle, the moment before that poll",
+            "MQ213", f"with 'settle: {policies[0]}' the loop has no point '{fault.point}'", at, _INSTEAD[policies[0]]
         )
 
 
-def _lacks(settle: Settle, point: str) -> bool:
-    return settle.policy == "automatic" and point in {"in_settle", "after_settle"}
+_LACKING: Final[Names[str, Sequence[str]]] = {
+    "automatic": ("in_settle", "after_settle"),
+    "with_effect": ("before_settle", "in_settle"),
+}
+"""Points that the loop does not have, by how it settles."""
+
+_INSTEAD: Final = {
+    "automatic": "the client settles by itself inside a later poll: use before_settle, the moment before that poll",
+    "with_effect": (
+        "effect and position are one transaction: use in_handler, the moment before it, or after_settle, the moment "
+        "after it"
+    ),
+}
 
 
 def _check_moment(line: FaultLine, workload: Workload, issues: Issues) -> None:

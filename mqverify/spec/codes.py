@@ -253,7 +253,8 @@ _WORDS: Final = (
         "MQ213",
         "a point that the loop does not have",
         """With 'settle: automatic' the client settles inside a later poll, and the loop never sees it happen:
-        there is no in_settle and no after_settle. A producer has none of these points.""",
+        there is no in_settle and no after_settle. With 'settle: with_effect' the effect settles: nothing lies
+        between the two, so there is no before_settle and no in_settle. A producer has none of these points.""",
         "settle: automatic … point: after_settle",
         "settle: automatic … point: before_settle",
     ),

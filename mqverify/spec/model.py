@@ -17,10 +17,15 @@ __all__ = [
     "Keys",
     "Runs",
     "Settle",
+    "SinkKind",
     "Spec",
     "When",
     "Workload",
 ]
+
+
+SinkKind = Literal["plain", "idempotent", "transactional"]
+"""What stands behind the handlers of a group: `workload/sink.py`."""
 
 
 class _Model(BaseModel):
@@ -67,7 +72,7 @@ class Group(_Model):
     settle: Settle | None = None
     commit: Literal["sync", "async"] | None = None
     handler: Handler | None = None
-    sink: Literal["plain", "idempotent", "transactional"] | None = None
+    sink: SinkKind | None = None
 
 
 class Workload(_Model):
@@ -86,13 +91,22 @@ class Workload(_Model):
     loop: Literal["poll", "iterator"] = "poll"
     start: Literal["consumers_first", "together", "producers_first"] = "consumers_first"
     shard: Literal["key"] | None = None
-    sink: Literal["plain", "idempotent", "transactional"] = "plain"
+    sink: SinkKind | None = None
+    """None: not said. Read it through `sink_of`."""
     writers_per_key: int = Field(default=1, ge=1)
     in_flight: Literal["pipelined", "one"] = "pipelined"
     batch: int | None = None
     transaction: int | None = None
     expected_revision: Literal["any", "exact", "no_stream", "exists"] = "any"
     on_unknown: Literal["leave", "retry"] = "leave"
+
+    def settle_of(self, group: Group) -> Settle:
+        return group.settle or self.settle
+
+    def sink_of(self, group: Group) -> SinkKind:
+        """The sink of a group: the one that is said; else plain, or transactional if it settles with the effect."""
+        implied: SinkKind = "transactional" if self.settle_of(group).policy == "with_effect" else "plain"
+        return group.sink or self.sink or implied
 
 
 class When(_Model):

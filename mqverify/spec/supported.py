@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mqverify.spec.fault_lines import FaultLine
-from mqverify.spec.model import Settle, Workload
+from mqverify.spec.model import Workload
 
 __all__ = ["unsupported_words"]
 
@@ -18,16 +18,6 @@ def unsupported_words(workload: Workload, faults: Sequence[FaultLine]) -> tuple[
 
 
 def _of_workload(workload: Workload) -> Iterable[str]:
-    settles: list[Settle] = [workload.settle]
-    sinks = [workload.sink]
-    for group in workload.groups.values():
-        settles += [group.settle] if group.settle else []
-        sinks += [group.sink] if group.sink else []
-    if any(settle.policy == "with_effect" for settle in settles):
-        yield f"settle: with_effect {_LATER}"
-    for sink in dict.fromkeys(sinks):
-        if sink != "plain":
-            yield f"sink: {sink} {_LATER}"
     for name, value in (("batch", workload.batch), ("transaction", workload.transaction)):
         if value is not None:
             yield f"{name}: {value} {_LATER}"

@@ -238,7 +238,12 @@ WORKLOAD: Final = Record(
         "shard": Word(
             Choice(("key",), "way to shard"), "consumers of a catch-up subscription share keys among themselves"
         ),
-        "sink": Word(SINK, "what stands behind the handlers, one a group. Default: plain"),
+        "sink": Word(
+            SINK,
+            "what stands behind the handlers, one a group: plain, where every handling has its effect; idempotent, "
+            "where a message has one; transactional, which keeps positions too and refuses what lies behind them. "
+            "Default: plain, or transactional with settle: with_effect",
+        ),
         "writers_per_key": Word(Whole(1, 1_000), "how many producers send messages of one key. Default: 1"),
         "in_flight": Word(
             Choice(("pipelined", "one"), "way to send"),

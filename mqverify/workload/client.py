@@ -6,7 +6,10 @@ client library; a world implements `Context` once. Loops, adapters and libraries
 
 import random
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from mqverify.workload.sink import Sink
 
 __all__ = [
     "ConsumerClient",
@@ -136,6 +139,8 @@ class Context(Protocol):
     dice: random.Random
     checkpoints: MutableMapping[str, int]
     """Positions that the application keeps where a crash does not reach them, by names of its own."""
+    sink: "Sink | None"
+    """The sink of a consumer's group; None if it is a plain one and nobody asks for its effects."""
 
     def feed(self, items: Iterable[Any], capacity: int) -> Feed:
         """Iterate over `items` beside the loop; at most `capacity` wait to be taken."""

@@ -62,6 +62,7 @@ class _Consumer:
         self._policy = duties.settle.policy
         self._every_count = duties.settle.every_count
         self._every_time = duties.settle.every_time
+        self._sink = context.sink
         self._pending: list[Received] = []
         self._settle_at = context.now() + (self._every_time or 0)
         self._delivered = context.marker("delivered")
@@ -106,17 +107,17 @@ class _Consumer:
             elif policy == "after_batch":
                 done.append(received)
             elif policy == "every":
-                self._pending.append(received)
-                if self._every_count is not None and len(self._pending) >= self._every_count:
-                    self._settle_pending()
-                self._settle_if_time()
+                self._settle_later(received)
+            elif policy == "with_effect":
+                self._settled_with_effect(received)
         if done:
             self._settle(done)
 
     def _handle(self, received: Received) -> bool:
         """Handle one message, and again after failures; the effect is the handler's last act.
 
-        Returns whether it is still to be settled: not if it was rejected and that settled it.
+        Returns whether it is still to be settled, or was with its effect: not if it was rejected and that settled it,
+        nor if the sink refused it, since somebody else has come further.
         """
         context, recorder, handler = self._context, self._recorder, self._handler
         token, attempt, pause = received.token, received.tries, _FIRST_RETRY_PAUSE
@@ -127,6 +128,9 @@ class _Consumer:
                 context.sleep(takes)
             context.reached("in_handler")
             if received.message not in self._poison:
+                if self._sink is not None and not self._sink.apply(received):
+                    recorder.handler_ended(token, "refused")
+                    return False
                 recorder.handler_ended(token, "handled")
                 if received.message is not None:
                     self._handled(received.message)
@@ -134,7 +138,7 @@ class _Consumer:
             recorder.handler_ended(token, "failed")
             rejection = self._rejection(received, attempt)
             if rejection != "retry" or self._client.redelivers:
-                return not self._client.reject(received, rejection)
+                return not self._client.reject(received, rejection) and self._pass_over(received, rejection)
             if attempt >= handler.attempts:
                 context.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY_PAUSE)
@@ -142,6 +146,18 @@ class _Consumer:
                 raise _Stopped
             attempt += 1
             token = recorder.delivered(*received.facts, delivery=received.token, attempt=attempt)
+
+    def _pass_over(self, received: Received, rejection: Rejection) -> bool:
+        """Where the sink keeps the positions, move its own behind a message that failed; False if it refuses."""
+        sink, recorder = self._sink, self._recorder
+        if sink is None or not sink.keeps_positions:
+            return True
+        if rejection != "skip":
+            return sink.pass_over(received)
+        token = recorder.settling(received.source, received.position, "skip", "one", "consumer", received.message)
+        passed = sink.pass_over(received)
+        recorder.settled(token, "acked" if passed else "failed")
+        return passed
 
     def _rejection(self, received: Received, attempt: int) -> Rejection:
         """What to do with a message that failed: try it again, or what `on_failure:` says once all attempts failed."""
@@ -168,6 +184,18 @@ class _Consumer:
                 if received.message is not None:
                     self._settled(received.message)
         context.reached("after_settle")
+
+    def _settled_with_effect(self, received: Received) -> None:
+        """The sink has moved its position with the effect, or past the message: there is nothing left to tell."""
+        if received.message is not None:
+            self._settled(received.message)
+        self._context.reached("after_settle")
+
+    def _settle_later(self, received: Received) -> None:
+        self._pending.append(received)
+        if self._every_count is not None and len(self._pending) >= self._every_count:
+            self._settle_pending()
+        self._settle_if_time()
 
     def _settle_pending(self) -> None:
         if self._pending:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mqverify.spec.model import Fault, Handler, Settle, Workload
+from mqverify.spec.model import Fault, Handler, Settle, SinkKind, Workload
 
 __all__ = [
     "ConsumerGroup",
@@ -36,6 +36,7 @@ class ConsumerGroup:
     settle: Settle
     commit: Literal["sync", "async"]
     handler: Handler
+    sink: SinkKind = "plain"
     delivery: Delivery = "exclusive"
     sharded: bool = False
     """Whether each consumer handles its share of the keys only, though everything is given to it."""
@@ -83,9 +84,10 @@ def _resolve(workload: Workload, team: str, delivery: Delivery, added: int = 0) 
             consumers=1 if apart else consumers,
             joins=group.joins,
             start=group.start,
-            settle=group.settle or workload.settle,
+            settle=workload.settle_of(group),
             commit=group.commit or workload.commit,
             handler=group.handler or workload.handler,
+            sink=workload.sink_of(group),
             delivery=delivery,
             sharded=sharded,
             first=number,

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from mqverify.backends.base import Adapter, Admin, Backend
 from mqverify.faults.plan import PlannedFault
+from mqverify.guarantees.registry import catalogue
 from mqverify.history.recorder import RunRows
 from mqverify.spec.model import Spec
 from mqverify.workload.client import Context, Unsure
@@ -47,6 +48,13 @@ class Scenario:
     def latecomers(self) -> Mapping[str, Sequence[Latecomer]]:
         """Of each team the consumers whom faults bring in mid-run, in the order in which they join."""
         return latecomers(self.spec.workload, backend_of(self).delivery(self.settings), self.spec.faults)
+
+    @property
+    def keeps_effects(self) -> bool:
+        """Whether effects are recorded, of all groups: where a sink does more than to take them, or they are judged."""
+        named = (catalogue().get(name) for name in self.spec.expectations(self.label))
+        judged = any(guarantee is not None and "effects" in guarantee.needs for guarantee in named)
+        return judged or any(group.sink != "plain" for group in self.groups)
 
     @property
     def world(self) -> Literal["simulated", "real"]:

@@ -29,6 +29,7 @@ from mqverify.worlds.base import Before, Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
 from mqverify.worlds.children import Child, wait_for_any
 from mqverify.worlds.conductor import Conductor, Outcome
+from mqverify.worlds.sinks import add_effects, make_file, sinks_file
 from mqverify.worlds.worker_process import library_of
 
 __all__ = ["RealWorld", "new_run_folder"]
@@ -84,6 +85,8 @@ class RealWorld:
         self._epoch_ms = time.time_ns() // 1_000_000
         self.stamp = strictly_increasing(self.now)
         self._describe()
+        if scenario.keeps_effects:
+            make_file(sinks_file(folder))
         library = library_of(scenario.system)
         adapter = backend.bind(library, address, scenario.settings, plan, self._prefix, self._epoch_ms)
         self.admin = adapter.admin()
@@ -99,6 +102,8 @@ class RealWorld:
             raise
         self._end_all()
         self._replay(self.rows, self._children, outcome.ended_at)
+        if self._scenario.keeps_effects:
+            add_effects(sinks_file(self.folder), self.rows, outcome.ended_at)
         return outcome
 
     def close(self, keep: bool) -> None:

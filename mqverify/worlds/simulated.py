@@ -23,9 +23,11 @@ from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
 from mqverify.workload.groups import ConsumerGroup, Worker, everybody
 from mqverify.workload.plan import Plan
+from mqverify.workload.sink import Sink
 from mqverify.worlds.base import Before, Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
 from mqverify.worlds.conductor import Conductor, Outcome
 from mqverify.worlds.feed import SimulatedFeed
+from mqverify.worlds.sinks import GroupMemory, MemoryEffects
 
 __all__ = ["EPOCH_MS", "SimulatedWorld"]
 
@@ -52,6 +54,7 @@ class SimulatedWorld:
         self.progress = Progress(plan.workload.messages, list(self._groups), [one.group.name for one in late])
         self._groups |= {one.group.name: one.group for one in late}
         self._everybody += [one.worker for one in late]
+        self._sinks = {name: GroupMemory() for name in self._groups} if scenario.keeps_effects else {}
         self.network = Network(self.kernel)
         self._broker = backend.simulate(self.network, scenario.settings)
         self._broker.record(self.rows, self.stamp)
@@ -140,6 +143,9 @@ class SimulatedWorld:
         library.may_idle = context.may_idle
         adapter = self._bind(library, observer)
         group = self._groups[worker.group] if worker.group else None
+        if group is not None and self._sinks:
+            effects = MemoryEffects(self._sinks[group.name], self.rows, worker, recorder)
+            context.sink = Sink(group.sink, effects)
         began = self._producers_began
         process.on_end.append(partial(self._worker_ended, worker, context))
 
@@ -298,6 +304,7 @@ class SimulatedContext:
         self._told: Mapping[int, int] | str | None = "nothing"
         self.sleep = world.kernel.sleep
         self.checkpoints: MutableMapping[str, int] = world.checkpoints
+        self.sink: Sink | None = None
 
     def feed(self, items: Iterable[Any], capacity: int) -> SimulatedFeed:
         return SimulatedFeed(self._process, items, capacity, self._is_idle)

@@ -28,11 +28,13 @@ from mqverify.history.records import WorkerHeader
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
 from mqverify.workload.plan import draw_plan, stream
+from mqverify.workload.sink import Sink
 from mqverify.worlds.base import backend_of, work
 from mqverify.worlds.board import Board
 from mqverify.worlds.checkpoints import FileCheckpoints
 from mqverify.worlds.children import WorkerTask
 from mqverify.worlds.feed import ThreadFeed
+from mqverify.worlds.sinks import FileEffects, sinks_file
 
 __all__ = ["RealContext", "library_of", "main"]
 
@@ -65,6 +67,7 @@ class RealContext:
         self.dice = stream(task.seed, task.worker.name)
         self.checkpoints: MutableMapping[str, int] = FileCheckpoints(task.folder)
         self._asked_to_stop = asked_to_stop
+        self.sink: Sink | None = None
         self._board = board
         self._group = task.worker.group
         self._origin = task.origin
@@ -176,9 +179,13 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     context = RealContext(task, board, faults, recorder, asked_to_stop)
     try:
         library = library_of(scenario.system)
+        group = groups[worker.group] if worker.group else None
+        if group is not None and scenario.keeps_effects:
+            effects = FileEffects(sinks_file(task.folder), worker, context.recorder, board.lock)
+            context.sink = Sink(group.sink, effects)
         adapter = backend.bind(library, task.address, scenario.settings, plan, task.prefix, task.epoch_ms)
         began = board.producers_began(context.now()) if worker.kind == "producer" else 0
-        work(worker, groups[worker.group] if worker.group else None, plan, adapter, context, task.before, began)
+        work(worker, group, plan, adapter, context, task.before, began)
     except MqverifyError as error:
         return "failed", str(error), context
     except Exception as error:  # noqa: BLE001 - whatever the application's library raises

@@ -20,7 +20,7 @@ _BATCH: Final = 100
 
 
 class CatchUpConsumerClient:
-    """Iterates over a subscription from its own checkpoint on.
+    """Iterates over a subscription from its own checkpoint on, or from its sink's position where the sink keeps one.
 
     A checkpoint is the position behind the last event that it covers, so it settles everything below. It is one for
     each group, and for each shard of one. What falls to another shard is not handled, and not recorded. If the
@@ -89,6 +89,10 @@ class CatchUpConsumerClient:
 
     def _start(self) -> tuple[int, str]:
         """The first position that it wants, and why."""
+        sink = self._context.sink
+        kept = None if sink is None else sink.position(self._binding.source_place)
+        if kept is not None:
+            return kept, "sink"
         stored = self._context.checkpoints.get(self._checkpoint)
         if stored is not None:
             return stored, "committed"

@@ -5,14 +5,14 @@ from typing import Final
 
 from mqverify.backends.eventstore.binding import reads, streams_wanted
 from mqverify.backends.eventstore.settings import EventStoreSettings
-from mqverify.spec.model import Fault, Settle, Workload
+from mqverify.spec.model import Fault, Workload
 from mqverify.spec.registry import Contradiction, System
 from mqverify.units import SECOND
 
 __all__ = ["SETTLING", "SYSTEM"]
 
 _AUTOMATIC: Final = "esdbclient settles nothing by itself: settle: automatic is Kafka's"
-_WITH_EFFECT: Final = "settle: with_effect comes with a later version of mqverify"
+_NO_POSITION: Final = "the server keeps the position of a persistent subscription"
 
 SETTLING: Final[Mapping[str, Mapping[str, str | None]]] = {
     "persistent": {
@@ -22,7 +22,7 @@ SETTLING: Final[Mapping[str, Mapping[str, str | None]]] = {
         "after_batch": None,
         "every": None,
         "automatic": _AUTOMATIC,
-        "with_effect": "the server keeps the position of a persistent subscription: no effect can be stored with it",
+        "with_effect": f"{_NO_POSITION}: no effect can be stored with it",
     },
     "catch_up": {
         "before_handling": None,
@@ -31,7 +31,7 @@ SETTLING: Final[Mapping[str, Mapping[str, str | None]]] = {
         "after_batch": None,
         "every": None,
         "automatic": _AUTOMATIC,
-        "with_effect": _WITH_EFFECT,
+        "with_effect": None,
     },
 }
 """Which settling exists for which subscription; a text is why it does not."""
@@ -96,10 +96,14 @@ def _of_groups(settings: EventStoreSettings, workload: Workload, faults: Sequenc
     if persistent and workload.shard is not None:
         yield "the server shares a persistent subscription's events among its consumers: there is nothing to shard"
     for name, group in workload.groups.items():
-        settle: Settle = group.settle or workload.settle
-        reason = SETTLING[settings.subscribe][settle.policy]
+        reason = SETTLING[settings.subscribe][workload.settle_of(group).policy]
         if reason is not None:
             yield reason
+        elif persistent and workload.sink_of(group) == "transactional":
+            yield (
+                f"{_NO_POSITION}, and hands events out again in another order: a transactional sink would refuse them: "
+                "write sink: idempotent"
+            )
         handler = group.handler or workload.handler
         if not persistent and handler.on_failure == "park":
             yield (

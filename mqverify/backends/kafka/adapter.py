@@ -2,8 +2,9 @@
 
 A partition is a place and a source; its number names it. Commits name explicit offsets, last handled + 1, never the
 client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer.
-Kafka hands nothing out again: a retry is in place, a skip is a commit past the message, parking is a record in a
-dead-letter topic and then the same.
+Where the group's sink keeps positions, it seeks to them in every partition that it is assigned. Kafka hands nothing out
+again: a retry is in place, a skip is a commit past the message, parking is a record in a dead-letter topic and then the
+same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -129,6 +130,9 @@ class KafkaConsumerClient:
         self._consumer = connected(
             self._library, context, partial(make, group_id=binding.group_id(group.name), **config)
         )
+        self._sink = context.sink
+        self._sought: dict[Any, int] = {}
+        """Of the partitions whose start is not known yet: where the sink stands, if it does."""
         self._dead_letters = _DeadLetters(binding, context, name, group) if parks(group) else None
         self._joined = False
         self._awaiting_start: dict[Any, int] = {}
@@ -220,6 +224,8 @@ class KafkaConsumerClient:
         self._awaiting_start = {
             partition: self._recorder.assigned(partition.partition) for partition in sorted(partitions)
         }
+        if self._sink is not None:
+            self._seek()
 
     def revoked(self, partitions: Any, lost: bool) -> None:
         tell = self._recorder.lost if lost else self._recorder.revoked
@@ -229,6 +235,16 @@ class KafkaConsumerClient:
             self._awaiting_start.pop(partition, None)
             if lost:
                 self._handed_out.pop(partition.partition, None)  # the client forgets what it lost
+
+    def _seek(self) -> None:
+        """Start where the sink stands, whatever the group has committed and wherever the client was."""
+        assert self._sink is not None
+        self._sought = {}
+        for partition in self._awaiting_start:
+            position = self._sink.position(partition.partition)
+            if position is not None:
+                self._sought[partition] = position
+                self._consumer.seek(partition, position)
 
     # What the look-alike tells of commits that nobody here asked for.
 
@@ -272,6 +288,8 @@ class KafkaConsumerClient:
 
     def _start_from(self, partition: Any, start: int) -> str:
         """Where a start comes from. A client may keep the position of a partition that it holds across a rebalance."""
+        if start == self._sought.get(partition):
+            return "sink"
         if start == self._consumer.committed(partition, timeout_ms=_COMMITTED_TIMEOUT_MS):
             return "committed"
         if start == self._handed_out.get(partition.partition):
