@@ -26,6 +26,7 @@ SELECT
   || CASE
     WHEN r.start_from LIKE 'reset%' THEN ', where the reset policy sent it'
     WHEN r.start_from = 'committed' THEN ', as settled'
+    WHEN r.start_from = 'sink' THEN ', where its sink was said to stand'
     ELSE ''
   END
   || CASE

@@ -136,6 +136,28 @@ FROM (
 )
 WHERE nth > 1 AND start_position IS NOT NULL AND done_at IS NOT NULL;
 
+-- Positions that the sinks of groups hold, where sinks keep positions: each is behind an effect, which is one step with it;
+-- or behind a message that was skipped or parked, and when it was moved there is not known.
+CREATE OR REPLACE TEMP TABLE sink_positions AS
+WITH keeping AS (
+  SELECT run, consumer_group FROM assignments WHERE start_from = 'sink'
+  UNION
+  SELECT g.run, g.consumer_group
+  FROM groups AS g JOIN settings AS s ON s.run = g.run AND s.name = 'sink.' || g.consumer_group
+  WHERE s.value = 'transactional'
+)
+SELECT
+  e.run, e.consumer_group, e.source, coalesce(s.shard, -1) AS shard, e.source_position + 1 AS source_position,
+  'acked' AS outcome, e.applied_at AS invoked_at, e.applied_at AS completed_at, e.consumer, e.incarnation
+FROM effects AS e
+SEMI JOIN keeping AS k ON k.run = e.run AND k.consumer_group = e.consumer_group
+LEFT JOIN shards AS s ON s.run = e.run AND s.consumer_group = e.consumer_group AND s.key = e.key
+UNION ALL
+SELECT
+  run, consumer_group, source, coalesce(shard, -1), source_position + 1, 'unknown', invoked_at, NULL, consumer, incarnation
+FROM settlements SEMI JOIN keeping USING (run, consumer_group)
+WHERE covers = 'one' AND action IN ('skip', 'park') AND outcome <> 'failed';
+
 -- Settled positions that may stand, and from when on each is surely overwritten (null: never).
 CREATE OR REPLACE TEMP TABLE standing_positions AS
 WITH positions AS (
@@ -145,6 +167,8 @@ WITH positions AS (
   FROM settlements
   WHERE covers = 'below' AND action NOT IN ('retry', 'expire') AND outcome IN ('acked', 'unknown')
     AND (run, consumer_group, source) IN (SELECT (run, consumer_group, source) FROM resumptions)
+  UNION ALL
+  SELECT * FROM sink_positions SEMI JOIN resumptions USING (run, consumer_group, source)
 ),
 overwriting AS (
   SELECT
@@ -161,12 +185,14 @@ ASOF LEFT JOIN overwriting AS o
   ON o.run = p.run AND o.consumer_group = p.consumer_group AND o.source = p.source AND o.shard = p.shard
   AND p.completed_at < o.invoked_at;
 
--- Resumptions at none of the positions that may stand, nor where the reset policy may send them, nor at the sink's.
+-- Resumptions at none of the positions that may stand, the sink's among them, nor where the reset policy may send them. What
+-- a sink holds shows only where effects were recorded.
 CREATE OR REPLACE TEMP TABLE illegal_resumptions AS
 WITH not_settled AS (
   SELECT *
   FROM resumptions
-  WHERE coalesce(start_from, '') NOT IN ('sink', 'kept')
+  WHERE start_from IS DISTINCT FROM 'kept'
+    AND (start_from IS DISTINCT FROM 'sink' OR (run, consumer_group) IN (SELECT DISTINCT (run, consumer_group) FROM effects))
     AND start_row NOT IN (
       SELECT r.start_row
       FROM resumptions AS r
@@ -229,6 +255,6 @@ off_policy AS (
 )
 SELECT n.*, c.last_position, c.last_by, c.last_incarnation, c.last_completed_at
 FROM not_settled AS n JOIN context AS c USING (start_row)
-WHERE n.start_from = 'committed'
+WHERE n.start_from IN ('committed', 'sink')
   OR (c.settled AND NOT c.out_of_range)
   OR n.start_row IN (SELECT start_row FROM off_policy);

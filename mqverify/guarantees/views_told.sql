@@ -47,6 +47,7 @@ CREATE OR REPLACE TEMP MACRO told_assignment(its_change, is_exclusive, its_start
       WHEN starts_from = 'committed' AND NOT is_exclusive
         THEN ' behind ' || unit_of(place_name) || ' ' || its_start - 1 || ', its checkpoint'
       WHEN starts_from = 'committed' THEN ' and starts at ' || unit_of(place_name) || ' ' || its_start || ', as settled'
+      WHEN starts_from = 'sink' THEN ' and starts at ' || unit_of(place_name) || ' ' || its_start || ', where its sink stands'
       WHEN starts_from = 'kept' THEN ' again and goes on at ' || unit_of(place_name) || ' ' || its_start
       WHEN starts_from LIKE 'reset%'
         THEN ' and starts at ' || unit_of(place_name) || ' ' || its_start || ', by the reset policy'

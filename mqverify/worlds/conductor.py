@@ -84,6 +84,7 @@ class Conductor:
         self._backend = backend
         self._settings = scenario.settings
         self._workload = scenario.spec.workload
+        self._keeps_effects = scenario.keeps_effects
         self._patience = patience
         self._agenda: list[_Appointment] = []
         self._appointments = 0
@@ -187,6 +188,8 @@ class Conductor:
         self._groups[group.name] = _GroupState(group, row)
         if group.sharded:
             self._note_shards(group)
+        if self._keeps_effects:
+            self.world.rows.add("settings", f"sink.{group.name}", None, group.sink, 0)
 
     def _note_shards(self, group: ConsumerGroup) -> None:
         """Which consumer's share each key falls to."""

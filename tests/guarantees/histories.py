@@ -158,6 +158,14 @@ class History:
         for message in messages:
             self.handle(message, consumer, **others)
 
+    def effect(self, message: int, consumer: str = "consumer-1", *, group: str = "group", incarnation: int = 1,
+               position: int | None = None, at: int | None = None) -> None:  # fmt: skip
+        """An effect in the group's sink."""
+        source, known = self._positions[message]
+        key, sequence = self._messages[message]
+        self.rows.add("effects", group, message, key, sequence, consumer, incarnation, source,
+                      known if position is None else position, self._tick(at) * MS)  # fmt: skip
+
     def settle(self, consumer: str = "consumer-1", *, action: str = "commit", covers: str = "below", position: int = 0,
                message: int | None = None, source: int = 0, group: str = "group", incarnation: int = 1,
                shard: int | None = None, at: int | None = None, done: int | None = None, outcome: str = "acked",

@@ -19,6 +19,8 @@ class Script:
         self.tries = 1
         self.said: list[str] = []
         self.recorder = self
+        self.sink: Any = None
+        self.points = {"in_handler"}
         self.dice = Random(1)
         self._batches = [list(batch) for batch in batches]
         self._time = 0
@@ -59,8 +61,8 @@ class Script:
         return lambda message: None
 
     def reached(self, point: str) -> None:
-        if point == "in_handler":
-            self.said.append("in_handler")
+        if point in self.points:
+            self.said.append(point)
 
     def handling_time(self, planned: int) -> int:
         return planned
@@ -87,6 +89,13 @@ class Script:
 
     def handler_ended(self, token: int, result: str) -> None:
         self.said.append(result)
+
+    def settling(self, source: int, position: int, action: str, covers: str, settled_by: str, message: int) -> int:
+        self.said.append(f"{action} of {message} asked")
+        return message
+
+    def settled(self, token: int, outcome: str) -> None:
+        self.said.append(outcome)
 
     def _received(self, message: int) -> Received:
         facts = (message, "key-0", message, 0, message, 0, message, True)
@@ -170,3 +179,76 @@ def test_a_crashing_handler_takes_the_process_with_it() -> None:
     with pytest.raises(SystemExit):
         consume(script, script, ConsumerDuties(handler, Settle(policy="after_batch"), True, frozenset({1})))  # type: ignore[arg-type]
     assert script.said[-1] == "failed"
+
+
+class Writes:
+    """A sink that writes down what it is asked; it refuses what lies before `position`."""
+
+    def __init__(self, script: Script, position: int = 0, keeps_positions: bool = True) -> None:
+        self.keeps_positions = keeps_positions
+        self._said = script.said
+        self._position = position
+
+    def apply(self, received: Received) -> bool:
+        self._said.append(f"effect {received.message}")
+        return received.position >= self._position
+
+    def pass_over(self, received: Received) -> bool:
+        self._said.append(f"pass over {received.message}")
+        return received.position >= self._position
+
+
+def with_sink(settle: Settle, position: int = 0, handler: Handler | None = None, poison: Sequence[int] = ()) -> str:
+    script = Script([(0, 1), (2,)])
+    script.points = set() if settle.policy != "with_effect" else {"before_settle", "in_settle", "after_settle"}
+    script.sink = Writes(script, position)
+    consume(script, script, ConsumerDuties(handler or Handler(), settle, True, frozenset(poison)))  # type: ignore[arg-type]
+    return ", ".join(said for said in script.said if said not in {"start", "in_handler", "close"})
+
+
+def test_with_its_effect_a_message_is_settled_and_nothing_else_is_told_to_the_broker() -> None:
+    """Effect and position are one: nothing lies between them, and there is a point behind them."""
+    assert with_sink(Settle(policy="with_effect")) == (
+        "effect 0, handled, after_settle, effect 1, handled, after_settle, effect 2, handled, after_settle"
+    )
+
+
+def test_the_effect_is_the_handlers_last_act_and_comes_before_the_settlement() -> None:
+    assert with_sink(Settle(policy="after_handling")) == (
+        "effect 0, handled, settle 0, effect 1, handled, settle 1, effect 2, handled, settle 2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("with_effect", "effect 0, refused, effect 1, handled, after_settle, effect 2, handled, after_settle"),
+        ("after_handling", "effect 0, refused, effect 1, handled, settle 1, effect 2, handled, settle 2"),
+        ("after_batch", "effect 0, refused, effect 1, handled, settle 1, effect 2, handled, settle 2"),
+    ],
+)
+def test_what_the_sink_refuses_is_neither_handled_nor_settled_and_the_loop_goes_on(policy: Any, said: str) -> None:
+    assert with_sink(Settle(policy=policy), position=1) == said
+
+
+def test_a_failed_attempt_has_no_effect_and_a_skipped_message_moves_the_sinks_position() -> None:
+    handler = Handler(poison_one_in=3, attempts=2, on_failure="skip")
+    assert with_sink(Settle(policy="with_effect"), handler=handler, poison=[1]) == (
+        "effect 0, handled, after_settle, failed, failed, skip 1, skip of 1 asked, pass over 1, acked, after_settle, "
+        "effect 2, handled, after_settle"
+    )
+
+
+def test_a_skip_that_the_sink_refuses_settles_nothing() -> None:
+    handler = Handler(poison_one_in=3, on_failure="skip")
+    assert with_sink(Settle(policy="with_effect"), position=2, handler=handler, poison=[0, 1]) == (
+        "failed, skip 0, skip of 0 asked, pass over 0, failed, failed, skip 1, skip of 1 asked, pass over 1, failed, "
+        "effect 2, handled, after_settle"
+    )
+
+
+def test_a_parked_message_moves_the_sinks_position_once_it_is_parked() -> None:
+    handler = Handler(poison_one_in=3, on_failure="park")
+    assert with_sink(Settle(policy="with_effect"), handler=handler, poison=[0]) == (
+        "failed, park 0, pass over 0, after_settle, effect 1, handled, after_settle, effect 2, handled, after_settle"
+    )
