@@ -29,6 +29,7 @@ class Context:
         self.kernel = bench.harness.kernel
         self.sleep = self.kernel.sleep
         self.checkpoints: dict[str, int] = {}
+        self.sink = None
         self.recorder = WorkerRecorder(bench.rows, bench.stamp, bench.plan, "consumer-1", 1, "group", None)
 
     def now(self) -> int:

@@ -195,9 +195,6 @@ def test_anchors_and_aliases_are_written_out() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ((SETTLE, "  settle: with_effect"), "settle: with_effect"),
-        ((SETTLE, "  groups: {a: {settle: with_effect}}"), "settle: with_effect"),
-        ((SETTLE, "  sink: idempotent"), "sink: idempotent"),
         ((SETTLE, "  batch: 10"), "batch: 10"),
         ((SETTLE, "  transaction: 10"), "transaction: 10"),
         ((CRASH, "  - crash: broker"), "crash: a fault of a broker"),
@@ -227,10 +224,43 @@ def test_this_version_supports_the_rest() -> None:
         (CRASH, "  - add_consumers: 2\n  - crash: consumer-5\n  - remove_consumers: 4"),
         (CRASH, "  - delete_records: {partition: 5, before: 1000}"),
         (CRASH, "  - clock_skew: {producer-1: -1h, producer-2: 5m}"),
+        (SETTLE, "  sink: idempotent\n  groups: {a: {settle: with_effect, sink: transactional}, b: {sink: plain}}"),
     ):
         spec = read(change)
         assert spec.unsupported == ()
         assert spec.backends["kafka"].unsupported == ()
+
+
+def test_who_settles_with_the_effect_has_a_transactional_sink_unless_told() -> None:
+    groups = "{a: {settle: with_effect}, b: {sink: idempotent}, c: {}, d: {sink: transactional}}"
+    workload = read((SETTLE, f"  groups: {groups}")).workload
+    assert [workload.sink_of(group) for group in workload.groups.values()] == [
+        "transactional", "idempotent", "plain", "transactional",
+    ]  # fmt: skip
+    everywhere = read((SETTLE, "  settle: with_effect\n  groups: {a: {}, b: {settle: after_batch}}")).workload
+    assert [everywhere.sink_of(group) for group in everywhere.groups.values()] == ["transactional", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("settle: with_effect", "no effect can be stored with it"),
+        ("sink: transactional", "a transactional sink would refuse them"),
+        ("sink: idempotent", None),
+    ],
+)
+def test_of_a_persistent_subscription_the_server_keeps_the_position(words: str, reason: str | None) -> None:
+    both = (
+        "    partitions: 6\n  persistent: {system: eventstore}\n  catch_up: {system: eventstore, subscribe: catch_up}"
+    )
+    spec = read((PARTITIONS, both), (SETTLE, f"  {words}"))
+    assert spec.unsupported == ()
+    assert spec.backends["kafka"].unsupported == spec.backends["catch_up"].unsupported == ()
+    if reason is None:
+        assert spec.backends["persistent"].unsupported == ()
+    else:
+        (told,) = spec.backends["persistent"].unsupported
+        assert reason in told
 
 
 @pytest.mark.parametrize(
