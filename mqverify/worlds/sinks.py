@@ -94,8 +94,8 @@ class FileEffects:
     """An `EffectStore` in the SQLite file that `make_file` made. Raises HistoryError if the disk takes no more.
 
     A process that is killed in a transaction leaves nothing of it. Nobody is to be frozen in one, since all others
-    would wait: `lock` is what whoever kills or freezes a consumer holds meanwhile. Data is not forced to the disk: it
-    is processes that die here, never the machine.
+    would wait: `lock` is what whoever kills or freezes a consumer holds meanwhile, and it keeps the threads of one
+    process apart. Data is not forced to the disk: it is processes that die here, never the machine.
     """
 
     def __init__(self, path: Path, worker: Worker, recorder: Recorder, lock: AbstractContextManager[None]) -> None:
@@ -105,7 +105,8 @@ class FileEffects:
         self._lock = lock
         self._place = (worker.group, _NO_SHARD if worker.shard is None else worker.shard)
         with _told(path):
-            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+            # A client library may call a listener, which asks for positions, in a thread of its own.
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA synchronous = OFF")
 
     @contextmanager
