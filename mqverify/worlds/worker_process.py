@@ -190,6 +190,8 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
         return "failed", str(error), context
     except Exception as error:  # noqa: BLE001 - whatever the application's library raises
         traceback.print_exc()
+        if isinstance(error.__cause__, MqverifyError):  # a listener's, as the library passes it on
+            return "failed", str(error.__cause__), context
         ours = not isinstance(error, HandlerFailed) and not backend.is_client_error(error)
         return "broken" if ours else "stopped", f"{type(error).__name__}: {error}", context
     return "finished", "", context
