@@ -168,6 +168,8 @@ class Conductor:
         self.note_places()
         for name, value in self._backend.promises(self._settings):
             world.rows.add("settings", name, None, value, 0)
+        if self._keeps_effects:
+            world.rows.add("settings", "effects", None, "recorded", 0)
         for group in self.groups:
             self._note_group(group)
         start = self._workload.start

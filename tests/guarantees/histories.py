@@ -159,12 +159,11 @@ class History:
             self.handle(message, consumer, **others)
 
     def effect(self, message: int, consumer: str = "consumer-1", *, group: str = "group", incarnation: int = 1,
-               position: int | None = None, at: int | None = None) -> None:  # fmt: skip
+               at: int | None = None) -> None:  # fmt: skip
         """An effect in the group's sink."""
-        source, known = self._positions[message]
-        key, sequence = self._messages[message]
-        self.rows.add("effects", group, message, key, sequence, consumer, incarnation, source,
-                      known if position is None else position, self._tick(at) * MS)  # fmt: skip
+        source, position = self._positions.get(message, (0, 0))
+        self.rows.add("effects", group, message, *self._messages[message], consumer, incarnation, source, position,
+                      self._tick(at) * MS)  # fmt: skip
 
     def settle(self, consumer: str = "consumer-1", *, action: str = "commit", covers: str = "below", position: int = 0,
                message: int | None = None, source: int = 0, group: str = "group", incarnation: int = 1,
