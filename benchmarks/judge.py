@@ -17,7 +17,8 @@ from mqverify.history.load import create_tables
 
 PARTITIONS, CONSUMERS = 6, 3
 
-# A run with one crash: every thousandth message is handled twice, all is read twice, nothing is lost.
+# A run with one crash: every thousandth message is handled twice, all is read twice, nothing is lost, and
+# the sink is idempotent.
 HISTORY = """
 CREATE TEMP TABLE plan AS
 SELECT
@@ -41,7 +42,8 @@ INSERT INTO settings
 SELECT run, 0, name, NULL, value, 0
 FROM range({runs}) AS r(run), (
   VALUES
-    ('retention', '604800000000000'), ('retention_bytes', 'unlimited'), ('clock', 'shared'), ('compaction', 'false')
+    ('retention', '604800000000000'), ('retention_bytes', 'unlimited'), ('clock', 'shared'), ('compaction', 'false'),
+    ('effects', 'recorded')
 ) AS s(name, value);
 INSERT INTO workers
 SELECT DISTINCT run, 0, consumer, 'consumer', 'group', 1, 0, {messages}::BIGINT * 40000, 'finished' FROM plan;
@@ -60,6 +62,10 @@ SELECT
   position, handed_at + again, handed_at + again + 2, handed_at + again + 1000, 'handled', true
 FROM plan, range(2) AS a(again)
 WHERE again = 0 OR message % 1000 = 0
+ORDER BY run, handed_at;
+INSERT INTO effects
+SELECT run, 0, 'group', message, key, sequence, consumer, 1, partition, position, handed_at + 1000
+FROM plan
 ORDER BY run, handed_at;
 INSERT INTO settlements
 SELECT

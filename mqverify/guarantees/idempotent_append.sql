@@ -14,8 +14,8 @@
 SELECT t.run, count(DISTINCT t.message) AS obligations
 FROM tried_again AS t
 JOIN stored_copies AS c USING (run, message)
-JOIN whole_since AS w USING (run, reading, partition)
-WHERE c.of_its_place AND t.last_invoked < w.read_at AND (w.first_position = 0 OR w.shows_from < t.first_invoked)
+JOIN shown_since AS w USING (run, reading, partition)
+WHERE c.of_its_place AND w.whole AND t.last_invoked < w.read_at AND w.since < t.first_invoked
 GROUP BY t.run;
 
 -- violations

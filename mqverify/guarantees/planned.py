@@ -27,12 +27,8 @@ def _planned(code: str, name: str, parameters: str, promise: str) -> PlannedGuar
 
 
 _ALL = (
-    _planned("MQ104", "exactly_once_effects", "none", "Every message a group is owed takes effect exactly once."),
     _planned("MQ106", "no_aborted_reads", "none", "No consumer is handed a message that failed or was aborted."),
     _planned("MQ114", "total_ordering", "none", "All groups handle all messages in one order."),
-    _planned("MQ116", "send_ordering", "none", "Messages of a key are stored in the order they were sent."),
-    _planned("MQ123", "no_duplicate_writes", "none", "No message is stored twice."),
-    _planned("MQ125", "consistent_positions", "none", "One position holds one message, whoever looks."),
     _planned(
         "MQ134",
         "recovery",

@@ -50,6 +50,12 @@ CREATE OR REPLACE TEMP MACRO lies_at(place_name, its_position) AS
 CREATE OR REPLACE TEMP MACRO told_position(action, settled_position) AS
   CASE WHEN action = 'checkpoint' THEN settled_position - 1 ELSE settled_position END;
 
+-- How somebody saw that a message lies at a position: as one reads it behind the message
+CREATE OR REPLACE TEMP MACRO told_sight(seen_by, seer, seen_at) AS
+  CASE seen_by
+    WHEN 'ack' THEN 'acknowledged to ' || seer || ' at ' WHEN 'delivery' THEN 'handed to ' || seer || ' at '
+    ELSE 'found by ' || seer || ' that began at ' END || moment(seen_at);
+
 -- A parameter of a guarantee as text, for the runs whose scenario gives it: rows (run, value).
 CREATE OR REPLACE TEMP MACRO given(guarantee_name, parameter_name) AS TABLE
   SELECT r.run, p.value
@@ -83,7 +89,7 @@ WITH folded AS (
     any_value(partition) FILTER (outcome = 'acked') AS any_partition,
     min(record_time) FILTER (outcome = 'acked') AS record_time,
     any_value(stored_bytes) FILTER (outcome = 'acked') AS stored_bytes,
-    count(*) AS tries
+    max(coalesce(completed_at, invoked_at)) AS last_try_at, count(*) AS tries
   FROM sends
   GROUP BY run, message
 ),
@@ -106,6 +112,7 @@ seen AS (
 )
 SELECT
   f.run, f.message, f.key, f.sequence, f.producer, f.outcome, f.first_invoked, f.acked_invoked, f.acked_at, f.tries,
+  f.last_try_at,
   coalesce(CASE WHEN f.position IS NULL THEN s.partition ELSE f.partition END, f.any_partition) AS partition,
   coalesce(f.position, s.position) AS position,
   coalesce(f.record_time, s.record_time) AS record_time,
@@ -231,8 +238,8 @@ LEFT JOIN source_positions AS p ON p.run = s.run AND p.source = s.source AND p.s
 WHERE s.covers = 'one';
 
 -- What each group is owed (SEMANTICS §3), one row a group and message, and what became of it: `handled_at` and `times`
--- (null, 0: never handled), `is_parked`, `in_doubt` (never handled, and it may lie in a parked place that nobody read),
--- `drained` (the group's progress came to the end of every source).
+-- (null, 0: never handled), `is_parked`, `may_be_parked` (it may lie in a parked place that nobody read), `in_doubt` (so, and
+-- never handled), `drained` (the group's progress came to the end of every source).
 CREATE OR REPLACE TEMP TABLE owed AS
 WITH latest_start AS (
   SELECT
@@ -273,6 +280,7 @@ kept AS (
 SELECT
   k.*, h.handled_at, coalesce(h.times, 0) AS times,
   p.message IS NOT NULL AS is_parked,
+  u.run IS NOT NULL AND (g.delivery = 'competing' OR asked.message IS NOT NULL) AS may_be_parked,
   h.message IS NULL AND p.message IS NULL AND u.run IS NOT NULL
     AND (g.delivery = 'competing' OR asked.message IS NOT NULL) AS in_doubt
 FROM kept AS k
@@ -287,6 +295,15 @@ LEFT JOIN (
     ON at_source.run = s.run AND at_source.source = s.source AND at_source.source_position = s.source_position
   WHERE s.action = 'park' AND s.outcome <> 'failed'
 ) AS asked ON asked.run = k.run AND asked.consumer_group = k.consumer_group AND asked.message = k.message;
+
+-- Groups of whose sinks it is known what took effect: all of a run that says so, since no effect at all leaves no rows; else
+-- those with effects.
+CREATE OR REPLACE TEMP TABLE recorded_sinks AS
+SELECT run, consumer_group
+FROM groups
+WHERE run IN (SELECT run FROM settings WHERE name = 'effects' AND value = 'recorded')
+UNION
+SELECT run, consumer_group FROM effects;
 
 -- ---------------------------------------------------------------------------------------------- doubts
 
@@ -317,6 +334,9 @@ WHERE run NOT IN (SELECT run FROM sends WHERE position IS NOT NULL)
 UNION ALL
 SELECT u.run, 'parked', 'what ' || the_group(u.consumer_group) || ' parked was not read to its end'
 FROM parked_unread AS u
+UNION ALL
+SELECT run, 'effects', 'what took effect in the sink of ' || the_group(consumer_group) || ' was not recorded'
+FROM groups ANTI JOIN recorded_sinks USING (run, consumer_group)
 UNION ALL
 SELECT run, 'shared clock', 'times of its workers cannot be compared: they have no shared clock'
 FROM runs

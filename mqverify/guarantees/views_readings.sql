@@ -53,6 +53,26 @@ LEFT JOIN (SELECT * FROM in_force UNION ALL SELECT * FROM others) AS f
   ON f.run = s.run AND coalesce(f.place, s.partition) = s.partition AND f.since <= s.read_at
 GROUP BY s.run, s.reading, s.partition;
 
+-- Readings of places, and from when on each surely shows everything up to where it came (`since`, −1: always; null: nobody can
+-- tell). What is removed is removed from the front: it begins at 0, or it shows a message, stored once, that was acknowledged
+-- then, where the ack says or before. Compaction removes anywhere, so compacted places have no row.
+CREATE OR REPLACE TEMP TABLE shown_since AS
+WITH shortened AS (
+  SELECT s.run, s.reading, s.partition, min(m.acked_at) AS since
+  FROM seen_places AS s SEMI JOIN comparable_clocks USING (run)
+  JOIN log AS l
+    ON l.run = s.run AND l.reading = s.reading AND l.partition = s.partition AND l.source = s.partition AND l.place = 'main'
+  JOIN messages AS m ON m.run = l.run AND m.message = l.message AND m.partition = l.partition
+  WHERE s.first_position > 0 AND l.visible IS DISTINCT FROM 'uncommitted' AND m.tries = 1 AND l.position <= m.position
+  GROUP BY s.run, s.reading, s.partition
+)
+SELECT
+  s.run, s.reading, s.partition, s.read_at, s.whole, CASE WHEN s.first_position = 0 THEN -1 ELSE c.since END AS since
+FROM seen_places AS s
+JOIN limits AS f USING (run, reading, partition)
+LEFT JOIN shortened AS c USING (run, reading, partition)
+WHERE NOT f.compaction;
+
 -- Bytes and messages behind each message, in places that have a limit on them, as each reading could see them. Messages
 -- whose position nobody knows, and second copies, may lie there too: they count at their largest.
 CREATE OR REPLACE TEMP TABLE behind AS

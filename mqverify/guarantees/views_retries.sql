@@ -31,19 +31,6 @@ JOIN (SELECT run, reading, min(read_at) AS read_at FROM bounds WHERE place = 'ma
   USING (run, reading)
 WHERE l.place = 'main' AND l.visible IS DISTINCT FROM 'uncommitted';
 
--- Readings of places up to their end, and from when on they surely show everything (`shows_from`): what is removed is removed
--- from the front, and they still have a message, stored once, that was acknowledged then. Compaction removes anywhere.
-CREATE OR REPLACE TEMP TABLE whole_since AS
-SELECT s.run, s.reading, s.partition, s.read_at, s.first_position, min(m.acked_at) AS shows_from
-FROM seen_places AS s
-JOIN limits AS f USING (run, reading, partition)
-JOIN log AS l
-  ON l.run = s.run AND l.reading = s.reading AND l.partition = s.partition AND l.place = 'main'
-  AND l.visible IS DISTINCT FROM 'uncommitted'
-LEFT JOIN messages AS m ON m.run = l.run AND m.message = l.message AND m.tries = 1
-WHERE s.whole AND NOT f.compaction
-GROUP BY s.run, s.reading, s.partition, s.read_at, s.first_position;
-
 -- ---------------------------------------------------------------------------------------------- exact appends
 
 -- Tries that named the exact revision after which they were to be recorded, and where that puts each message (`due`): those
