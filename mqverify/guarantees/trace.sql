@@ -72,11 +72,16 @@ told AS (
     AND (l.message IS NOT NULL OR m.message IN (SELECT message FROM settlements WHERE action = 'park'))
   UNION ALL
   SELECT
-    b.read_at, 8, NULL, 'fresh reader', told_finding(l.message IS NOT NULL, b.first_position, b.end_position),
+    b.read_at, 8, NULL, 'fresh reader', told_finding(l.positions, b.first_position, b.end_position),
     m.message, m.key, m.sequence, m.partition, m.position
   FROM (SELECT DISTINCT ON (reading, partition) * FROM bounds WHERE place = 'main') AS b
   JOIN messages AS m ON m.partition = b.partition
-  LEFT JOIN (SELECT DISTINCT reading, partition, message FROM log WHERE place = 'main') AS l
+  LEFT JOIN (
+    SELECT reading, partition, message, list_sort(list(DISTINCT position)) AS positions
+    FROM log
+    WHERE place = 'main' AND message IN (SELECT message FROM wanted)
+    GROUP BY reading, partition, message
+  ) AS l
     ON l.reading = b.reading AND l.partition = b.partition AND l.message = m.message
   WHERE (SELECT narrowed FROM asked) AND m.message IN (SELECT message FROM wanted) AND b.read_at > m.first_invoked
   UNION ALL

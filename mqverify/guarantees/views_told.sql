@@ -60,8 +60,12 @@ CREATE OR REPLACE TEMP MACRO told_fault(its_kind, its_target, its_beginning, its
   its_kind || CASE WHEN its_target = '' THEN '' ELSE ' ' || quoted(its_target) END
   || CASE WHEN its_end > its_beginning THEN ' until ' || moment(its_end) ELSE '' END;
 
-CREATE OR REPLACE TEMP MACRO told_finding(is_found, its_first, its_end) AS
-  CASE WHEN is_found THEN 'finds it' WHEN its_first >= its_end THEN 'finds the {place} empty'
+-- `positions`: where it found the message, in order; null if nowhere
+CREATE OR REPLACE TEMP MACRO told_finding(positions, its_first, its_end) AS
+  CASE
+    WHEN len(positions) > 1 THEN 'finds it ' || len(positions) || ' times, at {position} ' || array_to_string(positions[:4], ', ')
+      || CASE WHEN len(positions) > 4 THEN ' …' ELSE '' END
+    WHEN positions IS NOT NULL THEN 'finds it' WHEN its_first >= its_end THEN 'finds the {place} empty'
     ELSE 'does not find it among {position} ' || its_first || ' to ' || its_end - 1 END;
 
 CREATE OR REPLACE TEMP MACRO told_ending(its_ending) AS

@@ -77,16 +77,32 @@ turned AS (
   LEFT JOIN groups AS g ON g.run = a.run AND g.consumer_group = a.consumer_group
   LEFT JOIN places AS p ON p.run = a.run AND p.id = a.source
 ),
+-- Where readings of places found the messages themselves, once or more often.
+copies AS (
+  SELECT l.run, l.reading, l.partition, l.message, list_sort(list(DISTINCT l.position)) AS positions
+  FROM log AS l
+  WHERE l.place = 'main' AND l.visible IS DISTINCT FROM 'uncommitted'
+    AND (l.run, l.message) IN (SELECT (run, message) FROM shown)
+  GROUP BY l.run, l.reading, l.partition, l.message
+),
 looked AS (
   SELECT
-    s.witness, b.read_at, b.first_position, b.end_position, s.message, s.key, s.sequence, s.partition, s.position,
-    EXISTS (
-      SELECT 1 FROM log AS l
-      WHERE l.run = s.run AND l.reading = b.reading AND l.message = s.message AND l.place = 'main'
-    ) AS found,
-    row_number() OVER (PARTITION BY s.witness, s.message ORDER BY b.read_at DESC) AS nth
+    s.witness, s.consumer_group, b.read_at, b.first_position, b.end_position, s.message, s.key, s.sequence, b.partition,
+    c.positions, coalesce(c.positions[1], s.position) AS position,
+    row_number() OVER (PARTITION BY s.witness, s.message, b.partition ORDER BY b.read_at DESC) AS nth
   FROM shown AS s
-  JOIN bounds AS b ON b.run = s.run AND b.partition = s.partition AND b.place = 'main' AND b.read_at > s.acked_at
+  JOIN bounds AS b ON b.run = s.run AND b.place = 'main'
+  LEFT JOIN copies AS c
+    ON c.run = b.run AND c.reading = b.reading AND c.partition = b.partition AND c.message = s.message
+  WHERE (b.partition = s.partition AND b.read_at > s.acked_at) OR c.positions IS NOT NULL
+),
+applied_by AS (
+  SELECT
+    s.witness, e.applied_at, who(e.consumer, e.incarnation) AS applier, e.message, s.key, s.sequence, e.source, e.source_position,
+    row_number() OVER (PARTITION BY s.witness, s.message ORDER BY e.applied_at) AS nth
+  FROM shown AS s JOIN effects AS e ON e.run = s.run AND e.message = s.message
+  WHERE s.consumer_group IS NULL OR e.consumer_group = s.consumer_group
+    OR (e.run, e.consumer_group, s.consumer_group) IN (SELECT (run, consumer_group, team) FROM groups)
 ),
 told AS (
   SELECT
@@ -128,10 +144,14 @@ told AS (
   FROM turned
   WHERE nth <= 3
   UNION ALL
-  SELECT witness, CASE WHEN found THEN 4 ELSE 1 END, read_at, 'fresh reader',
-    told_finding(found, first_position, end_position),
+  SELECT witness, CASE WHEN positions IS NULL OR len(positions) > 1 THEN 1 WHEN consumer_group IS NULL THEN 2 ELSE 4 END,
+    read_at, 'fresh reader', told_finding(positions, first_position, end_position),
     message, key, sequence, partition, position
   FROM looked
+  WHERE nth <= 3
+  UNION ALL
+  SELECT witness, 1, applied_at, applier, 'has its effect in the sink', message, key, sequence, source, source_position
+  FROM applied_by
   WHERE nth <= 3
   UNION ALL
   SELECT DISTINCT w.witness, 2, k.ended_at, who(k.worker, k.incarnation), told_ending(k.ending), NULL::BIGINT, NULL, NULL::BIGINT, NULL::BIGINT,
