@@ -10,7 +10,8 @@
 -- parameters: none
 -- cannot: settling in batches, or before a crash that repeats more than one message of a key; a retry that comes after
 --   what was handed out behind it; one key in several consumers' hands.
--- mends: settle each message after handling it, with one in hand at a time; a sink that refuses what lies behind it.
+-- mends: settle each message after handling it, with one in hand at a time. A transactional sink only keeps what starts again
+--   without effect (exactly_once_effects).
 
 -- obligations
 SELECT run, count(*) AS obligations

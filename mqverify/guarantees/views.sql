@@ -226,11 +226,15 @@ SELECT h.run, h.consumer_group, h.message FROM handlings AS h SEMI JOIN removed_
 UNION
 SELECT s.run, s.consumer_group, p.message
 FROM (
-  SELECT run, consumer_group, source, max(source_position) AS source_position
+  SELECT run, consumer_group, source, shard, max(source_position) AS source_position
   FROM counted
   WHERE covers = 'below'
-  GROUP BY run, consumer_group, source
-) AS s JOIN source_positions AS p ON p.run = s.run AND p.source = s.source AND p.source_position < s.source_position
+  GROUP BY run, consumer_group, source, shard
+) AS s
+JOIN source_positions AS p ON p.run = s.run AND p.source = s.source AND p.source_position < s.source_position
+JOIN messages AS m ON m.run = p.run AND m.message = p.message
+LEFT JOIN shards AS h ON h.run = s.run AND h.consumer_group = s.consumer_group AND h.key = m.key
+WHERE s.shard IS NULL OR h.shard IS NULL OR h.shard = s.shard
 UNION
 SELECT s.run, s.consumer_group, coalesce(s.message, p.message)
 FROM counted AS s

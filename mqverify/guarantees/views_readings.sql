@@ -73,27 +73,29 @@ JOIN limits AS f USING (run, reading, partition)
 LEFT JOIN shortened AS c USING (run, reading, partition)
 WHERE NOT f.compaction;
 
--- Bytes and messages behind each message, in places that have a limit on them, as each reading could see them. Messages
--- whose position nobody knows, and second copies, may lie there too: they count at their largest.
+-- Bytes and messages behind each message, in places that have a limit on them, as each reading could see them. Of positions
+-- up to the end that no known message explains (copies that a client wrote again, messages whose position nobody knows, a
+-- transaction's markers) each counts as the largest message that may lie there.
 CREATE OR REPLACE TEMP TABLE behind AS
-WITH hidden AS (
-  SELECT run, sum(CASE WHEN position IS NULL THEN tries ELSE tries - 1 END) AS copies, max(stored_bytes) AS largest
-  FROM messages
-  WHERE outcome <> 'failed'
-  GROUP BY run
+WITH largest AS (SELECT run, max(stored_bytes) AS bytes FROM messages WHERE outcome <> 'failed' GROUP BY run),
+known AS (
+  SELECT
+    l.run, l.reading, m.message, greatest(s.end_position - m.position - 1, 0) AS positions, h.bytes AS largest,
+    coalesce(sum(coalesce(m.stored_bytes, h.bytes)) OVER later, 0) AS bytes,
+    count(*) OVER later AS messages_behind
+  FROM limits AS l
+  JOIN seen_places AS s USING (run, reading, partition)
+  JOIN messages AS m ON m.run = l.run AND m.partition = l.partition AND m.position IS NOT NULL AND m.first_invoked < s.read_at
+  JOIN largest AS h ON h.run = l.run
+  WHERE l.retention_bytes IS NOT NULL OR l.max_count IS NOT NULL
+  WINDOW later AS (
+    PARTITION BY l.run, l.reading, l.partition ORDER BY m.position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  )
 )
 SELECT
-  l.run, l.reading, m.message,
-  coalesce(sum(coalesce(m.stored_bytes, h.largest)) OVER later, 0) + h.copies * coalesce(h.largest, 0) AS bytes,
-  count(*) OVER later + h.copies AS messages_behind
-FROM limits AS l
-JOIN seen_places AS s USING (run, reading, partition)
-JOIN messages AS m ON m.run = l.run AND m.partition = l.partition AND m.position IS NOT NULL AND m.first_invoked < s.read_at
-JOIN hidden AS h ON h.run = l.run
-WHERE l.retention_bytes IS NOT NULL OR l.max_count IS NOT NULL
-WINDOW later AS (
-  PARTITION BY l.run, l.reading, l.partition ORDER BY m.position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-);
+  run, reading, message, bytes + greatest(positions - messages_behind, 0) * coalesce(largest, 0) AS bytes,
+  greatest(positions, messages_behind) AS messages_behind
+FROM known;
 
 -- Each acked message and each reading after its ack that should show it: what was expected, by place; a message whose
 -- place nobody knows is expected of a reading of all places.
@@ -183,8 +185,8 @@ SELECT
 FROM weighed;
 
 -- Messages that were legally gone at some reading, by their age or otherwise (a limit, an administrator), and the last
--- reading of their place that still found them (null: none did). Only what happened after that one is excused by their absence. Readings of other sources do not count: `$all` shows
--- what a stream does not any more.
+-- reading of their place that still found them (null: none did). Only what happened after that one is excused by their
+-- absence. Readings of other sources do not count: `$all` shows what a stream does not any more.
 CREATE OR REPLACE TEMP TABLE expired AS
 SELECT u.run, u.message, any_value(f.read_at) AS last_found_at, min(u.read_at) AS gone_at, bool_or(u.due) AS by_age
 FROM unfound AS u

@@ -51,6 +51,7 @@ nacked AS (
 ),
 tried AS (
   SELECT run, consumer_group, message, count(*) AS deliveries, count(*) FILTER (result = 'failed') AS failures,
+    count(*) FILTER (result = 'refused') AS refusals,
     arg_max(who(consumer, incarnation), delivered_at) AS last_by
   FROM deliveries
   WHERE (run, consumer_group, message) IN (SELECT (run, consumer_group, message) FROM gone)
@@ -97,6 +98,7 @@ SELECT
       THEN k.starter || ' started behind it, at ' || unit_of(began_in.name) || ' ' || k.start_position || ', by the reset policy at ' || moment(k.done_at)
         || coalesce(', since what the group had settled there had expired at ' || moment(e.expired_at), '')
     WHEN t.failures > 0 THEN 'its handler failed every time'
+    WHEN t.refusals > 0 THEN 'it was delivered to ' || t.last_by || ', and the sink refused it'
     WHEN t.deliveries > 0 THEN 'it was delivered to ' || t.last_by || ', which never finished it'
     ELSE 'it was never delivered'
   END AS cause
