@@ -46,7 +46,7 @@ covering AS (
     row_number() OVER (PARTITION BY s.witness, s.message, t.outcome ORDER BY t.invoked_at) AS nth
   FROM (SELECT s.*, p.source, p.source_position FROM shown AS s JOIN source_positions AS p USING (run, message)) AS s
   JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.source
-  WHERE t.message = s.message OR (t.covers = 'below' AND t.action <> 'expire' AND t.source_position > s.source_position)
+  WHERE t.action <> 'expire' AND (t.message = s.message OR (t.covers = 'below' AND t.source_position > s.source_position))
 ),
 recent AS (
   SELECT
@@ -54,7 +54,15 @@ recent AS (
     row_number() OVER (PARTITION BY s.witness, s.place ORDER BY t.invoked_at DESC) AS nth
   FROM sites AS s
   JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.place
-  WHERE t.invoked_at <= s.noticed_at AND t.covers = 'below'
+  WHERE t.invoked_at <= s.noticed_at AND t.covers = 'below' AND t.action <> 'expire'
+),
+-- When a group's settled position in such a place was last forgotten.
+forgotten AS (
+  SELECT
+    s.witness, t.rowid AS settlement, row_number() OVER (PARTITION BY s.witness, s.place ORDER BY t.invoked_at DESC) AS nth
+  FROM sites AS s
+  JOIN settlements AS t ON t.run = s.run AND t.consumer_group = s.consumer_group AND t.source = s.place
+  WHERE t.action = 'expire'
 ),
 settled AS (
   SELECT witness, settlement, min(weight) AS weight
@@ -62,6 +70,8 @@ settled AS (
     SELECT witness, settlement, 1 AS weight FROM covering WHERE nth = 1
     UNION ALL
     SELECT witness, settlement, CASE WHEN nth = 1 THEN 2 ELSE 4 END FROM recent WHERE nth <= 2
+    UNION ALL
+    SELECT witness, settlement, 2 FROM forgotten WHERE nth = 1
   )
   GROUP BY witness, settlement
 ),
