@@ -31,13 +31,14 @@ CREATE OR REPLACE TEMP MACRO told_settling(
   || CASE
     WHEN its_cover = 'one' AND its_message IS NOT NULL THEN ' it'
     ELSE ' ' || unit_of(place_name) || ' ' || told_position(its_action, its_position) END
-  || CASE its_outcome
-    WHEN 'acked' THEN CASE WHEN its_action = 'expire' THEN ', which has expired' ELSE coalesce(
+  || CASE
+    WHEN its_action = 'expire' THEN ''
+    WHEN its_outcome = 'acked' THEN coalesce(
       CASE
         WHEN its_action = 'checkpoint' THEN ', stored at ' WHEN its_cover = 'one' THEN ', counted at '
         ELSE ', acknowledged at ' END || moment(its_completion), ''
-    ) END
-    WHEN 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END;
+    )
+    WHEN its_outcome = 'failed' THEN ', rejected' ELSE ', and never learns whether it counted' END;
 
 -- `is_exclusive`: sources are handed round among the consumers of the group.
 CREATE OR REPLACE TEMP MACRO told_assignment(its_change, is_exclusive, its_start, starts_from, place_name) AS
