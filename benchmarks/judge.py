@@ -33,7 +33,9 @@ FROM (
 );
 INSERT INTO runs SELECT run, 0, run, 'simulated', true, {messages}::BIGINT * 40000, NULL FROM range({runs}) AS r(run);
 INSERT INTO parameters VALUES
-  (0, 'footprint', 'partitions', '10'), (0, 'scales_with_consumers', 'at_least', '{consumers}');
+  (0, 'footprint', 'partitions', '10'), (0, 'scales_with_consumers', 'at_least', '{consumers}'),
+  (0, 'balanced', 'at_most', '1.5'), (0, 'recovery', 'within', '1000000000'), (0, 'recovery', 'drain', '60000000000'),
+  (0, 'latency', 'p99', '500000000'), (0, 'latency', 'max', '500000000'), (0, 'latency', 'outside_faults', 'true');
 INSERT INTO places
 SELECT run, 0, id, 'partition ' || id, 0 FROM range({runs}) AS r(run), range({partitions}) AS p(id);
 INSERT INTO groups

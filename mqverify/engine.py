@@ -309,6 +309,7 @@ def _result(scenario: Scenario, gathered: _Gathered, name: str, expectation: Exp
         reproduce=_reproduce(scenario, witness, seed),
         decision=spec.decision,
         line=expectation.line,
+        figures=verdict.figures,
     )
 
 

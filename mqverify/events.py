@@ -11,6 +11,7 @@ __all__ = [
     "CheckFinished",
     "CheckStarted",
     "Event",
+    "Figure",
     "Planned",
     "Result",
     "RunFinished",
@@ -58,6 +59,17 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """Something that a guarantee measured: the worst of all runs, whatever the verdict."""
+
+    name: str
+    value: float
+    """In base units (nanoseconds, counts, ratios); infinite where it never came to an end."""
+    shown: str
+    """As people read it: `12.5 ms`."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """One run: what folding findings to a verdict needs to know of it, and what reports say of it."""
 
@@ -102,6 +114,7 @@ class Result:
     decision: str | None = None
     line: int = 0
     """Where in its file the spec says what it expects, from 1; 0 if that is not known."""
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

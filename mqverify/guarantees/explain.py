@@ -16,7 +16,9 @@ def guarantee_fields(guarantee: Guarantee) -> Mapping[str, str]:
     """What its header says, by the name of each field, in words of no system; empty where there is nothing."""
     parameters = "; ".join(_parameter(one) for one in guarantee.parameters) or "none"
     if guarantee.wants_parameter:
-        parameters = f"at least one of {parameters}"
+        wanted = [_parameter(one) for one in guarantee.parameters if one.default is None]
+        others = [_parameter(one) for one in guarantee.parameters if one.default is not None]
+        parameters = f"at least one of {'; '.join(wanted)}" + (f"; also {'; '.join(others)}" if others else "")
     fields = {
         "promise": guarantee.promise,
         "meaning": guarantee.meaning,
@@ -34,13 +36,15 @@ def guarantee_fields(guarantee: Guarantee) -> Mapping[str, str]:
 
 
 def explain_guarantee(guarantee: Guarantee) -> str:
-    """The header and the two queries of a guarantee as text for a terminal, without colors."""
+    """The header and the queries of a guarantee as text for a terminal, without colors."""
     lines = [f"{guarantee.code} {guarantee.name}", ""]
     for name, text in guarantee_fields(guarantee).items():
         if text:
             lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name}: ".ljust(12), subsequent_indent=" " * 12)
-    for name, query in (("obligations", guarantee.obligations), ("violations", guarantee.violations)):
-        lines += ["", f"{name}:", "", textwrap.indent(query, "    ")]
+    queries = {"obligations": guarantee.obligations, "violations": guarantee.violations, "figures": guarantee.figures}
+    for name, query in queries.items():
+        if query is not None:
+            lines += ["", f"{name}:", "", textwrap.indent(query, "    ")]
     return "\n".join(lines) + "\n"
 
 

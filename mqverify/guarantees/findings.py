@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mqverify.events import VerdictName, Witness
+from mqverify.events import Figure, VerdictName, Witness
 
 __all__ = ["Finding", "Verdict"]
 
@@ -19,6 +19,7 @@ class Finding:
     doubts: tuple[str, ...] = ()
     """Why this run could not decide it fully: a group that did not drain, evidence that is missing."""
     witness: Witness | None = None
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,5 @@ class Verdict:
     violations: int
     reason: str
     witness: Witness | None = None
+    figures: tuple[Figure, ...] = ()
+    """Of each name the greatest of all runs."""

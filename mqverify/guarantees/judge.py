@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from mqverify.errors import InternalError, UsageError
-from mqverify.events import Witness
+from mqverify.events import Figure, Witness
 from mqverify.guarantees.findings import Finding
 from mqverify.guarantees.registry import Guarantee, catalogue
 from mqverify.guarantees.shared import shared_pieces
@@ -33,6 +33,7 @@ class _Counted:
     obligations: Mapping[int, int]
     violations: Mapping[int, int]
     first: Mapping[int, Shown]
+    figures: Mapping[int, tuple[Figure, ...]]
 
 
 def judge(
@@ -56,7 +57,7 @@ def judge(
         name: {run for run, scenario in scenario_of.items() if name in asked.get(scenario, ())} for name in names
     }
     chosen = [known[name] for name in names]
-    queries = "\n".join(f"{one.obligations}\n{one.violations}" for one in chosen)
+    queries = "\n".join(f"{one.obligations}\n{one.violations}\n{one.figures or ''}" for one in chosen)
     with shared_pieces(connection, f"{queries}\n{witness_query()}\n{_DOUBTS}"):
         counted = {one.name: _count(connection, one, runs_asking[one.name]) for one in chosen}
         doubts = _doubts(connection, chosen)
@@ -94,11 +95,12 @@ def _finding(
         violations=violations,
         doubts=tuple(sentence for need, sentence in doubts if need in guarantee.needs),
         witness=witness,
+        figures=counted.figures.get(run, ()),
     )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, guarantee: Guarantee, runs: set[int]) -> _Counted:
-    """Run the two queries of one guarantee; keep the counts, and of each run the first violation."""
+    """Run the queries of one guarantee; keep the counts, the figures, and of each run the first violation."""
     try:
         tested = connection.execute(
             f"SELECT run, sum(obligations)::BIGINT FROM ({guarantee.obligations}) GROUP BY run"
@@ -112,13 +114,24 @@ def _count(connection: duckdb.DuckDBPyConnection, guarantee: Guarantee, runs: se
                 "WHERE rowid IN (SELECT min(rowid) FROM broken GROUP BY run) ORDER BY run"
             ).fetchall()
         connection.execute("DROP TABLE temp.broken")
+        measured = [] if guarantee.figures is None else connection.execute(guarantee.figures).fetchall()
     except duckdb.Error as error:
         raise InternalError(f"the queries of {guarantee.name} ({guarantee.source_file}) fail: {error}") from error
     return _Counted(
         obligations={run: count for run, count in tested if run in runs},
         violations={run: count for run, count, _ in broken if run in runs},
         first={row[0]: Shown(*row[1:]) for row in rows if row[0] in runs},
+        figures=_figures(measured, runs),
     )
+
+
+def _figures(measured: Iterable[tuple[int, str, float, str]], runs: set[int]) -> Mapping[int, tuple[Figure, ...]]:
+    """Of each run its figures, of several of one name (of groups) the greatest, in the order of the query."""
+    found: dict[int, dict[str, Figure]] = defaultdict(dict)
+    for run, name, value, shown in measured:
+        if run in runs and (name not in found[run] or found[run][name].value < value):
+            found[run][name] = Figure(name, value, shown)
+    return {run: tuple(by_name.values()) for run, by_name in found.items()}
 
 
 def _doubts(connection: duckdb.DuckDBPyConnection, chosen: Sequence[Guarantee]) -> Mapping[int, list[tuple[str, str]]]:

@@ -28,20 +28,6 @@ def _planned(code: str, name: str, parameters: str, promise: str) -> PlannedGuar
 
 _ALL = (
     _planned("MQ106", "no_aborted_reads", "none", "No consumer is handed a message that failed or was aborted."),
-    _planned("MQ114", "total_ordering", "none", "All groups handle all messages in one order."),
-    _planned(
-        "MQ134",
-        "recovery",
-        "within: duration required; drain: duration",
-        "After the last fault every group moves again within T, and clears its debts.",
-    ),
-    _planned("MQ138", "balanced", "at_most: ratio required", "No consumer handles more than x times its fair share."),
-    _planned(
-        "MQ151",
-        "latency",
-        "p99: duration required; outside_faults: flag = false",
-        "99 of 100 messages are handled within T of being sent.",
-    ),
     _planned("MQ161", "atomic_batches", "none", "A batch or a transaction is seen whole or not at all."),
 )
 

@@ -32,7 +32,7 @@ __all__ = [
 
 ParameterKind = Literal["duration", "count", "ratio", "text", "flag"]
 
-NEEDS = ("readings", "effects", "parked", "positions", "shared clock", "drained")
+NEEDS = ("readings", "effects", "parked", "positions", "shared clock", "one order", "drained")
 """The kinds of evidence that a header may name."""
 
 DELIVERIES = ("exclusive", "competing", "own")
@@ -45,6 +45,7 @@ _FIELDS = ("promise", "meaning", "untested", "needs", "parameters", "cannot", "m
 _OPTIONAL = ("unsupported",)
 _AT_LEAST_ONE = "at least one of "
 _SECTIONS = ("obligations", "violations")
+_OPTIONAL_SECTIONS = ("figures",)
 _TITLE = re.compile(r"-- (?P<code>[A-Z]{2,8}\d{3,4}) (?P<name>[a-z][a-z0-9_]*)$")
 _FIELD = re.compile(r"-- (?P<field>[a-z]+):(?: (?P<text>.*))?$")
 _UNSUPPORTED = re.compile(r"(?P<without>without )?(?P<what>[a-z_]+): (?P<reason>\S.*)$")
@@ -88,7 +89,7 @@ class Guarantee:
     needs: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     wants_parameter: bool
-    """Without any of its parameters it promises nothing."""
+    """Without any of its parameters that have no default it promises nothing."""
     cannot: str
     mends: str
     obligations: str
@@ -97,6 +98,9 @@ class Guarantee:
     """A query for rows (run, consumer_group, key, messages, place, noticed_at, sentence), the most telling first."""
     source_file: str
     unsupported_for: tuple[Unsupported, ...] = ()
+    figures: str | None = None
+    """A query for rows (run, figure, value, shown): what was measured, by name, as a number (the greater the worse) and as
+    people read it. Of each name the greatest of all runs is reported, whatever the verdict. None: it measures nothing."""
 
     def unsupported(self, delivery: str, system_has: Collection[str] = FEATURES) -> str | None:
         """Why it means nothing where groups get their messages so (of `DELIVERIES`) and the system has these of
@@ -132,6 +136,7 @@ def parse_guarantee(text: str, source_file: str) -> Guarantee:
         violations=sections["violations"][1],
         source_file=source_file,
         unsupported_for=_unsupported(fields.get("unsupported", ""), source_file),
+        figures=sections["figures"][1] if "figures" in sections else None,
     )
 
 
@@ -145,11 +150,11 @@ def load_guarantee(path: Path) -> Guarantee:
 
 
 def _sections(lines: list[str], source_file: str) -> dict[str, tuple[int, str]]:
-    """Of each section, the index of its heading and its query, without a closing semicolon."""
+    """Of each section that there is, the index of its heading and its query, without a closing semicolon."""
     starts = {}
     for index, line in enumerate(lines):
         name = line.removeprefix("-- ").strip()
-        if line.startswith("-- ") and name in _SECTIONS:
+        if line.startswith("-- ") and name in (*_SECTIONS, *_OPTIONAL_SECTIONS):
             if name in starts:
                 raise UsageError(f"{source_file}:{index + 1}: a second `-- {name}`; a guarantee has one of each")
             starts[name] = index
@@ -218,7 +223,7 @@ def _unsupported(text: str, source_file: str) -> tuple[Unsupported, ...]:
 def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
     """Read `within: duration required; at_most: count >= 1 required; at_least: count = consumers`; `none` is none.
 
-    `at least one of partitions: count; bytes: count`: an expectation has to give one of them, whichever.
+    `at least one of partitions: count; bytes: count`: an expectation has to give one of them, whichever that has no default.
     """
     if text == "none":
         return ()

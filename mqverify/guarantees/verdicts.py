@@ -1,8 +1,9 @@
 """From findings of all runs to the verdict of a scenario (SEMANTICS §3), always with a reason to act on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mqverify.events import RunSummary
+from mqverify.events import Figure, RunSummary
 from mqverify.guarantees.findings import Finding, Verdict
 from mqverify.guarantees.registry import Guarantee
 
@@ -14,6 +15,19 @@ def fold(guarantee: Guarantee, findings: Sequence[Finding], summaries: Sequence[
 
     `findings` are of this guarantee and these runs; a run without one counts as a run without obligations.
     """
+    return replace(_decided(guarantee, findings, summaries), figures=_worst(findings))
+
+
+def _worst(findings: Sequence[Finding]) -> tuple[Figure, ...]:
+    """Of each figure, in the order of the guarantee, the greatest of all runs."""
+    worst: dict[str, Figure] = {}
+    for figure in (figure for one in findings for figure in one.figures):
+        if figure.name not in worst or worst[figure.name].value < figure.value:
+            worst[figure.name] = figure
+    return tuple(worst.values())
+
+
+def _decided(guarantee: Guarantee, findings: Sequence[Finding], summaries: Sequence[RunSummary]) -> Verdict:
     found = {one.run: one for one in findings}
     broken = [one for one in findings if one.violations]
     obligations = sum(one.obligations for one in findings)

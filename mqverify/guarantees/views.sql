@@ -34,6 +34,15 @@ CREATE OR REPLACE TEMP MACRO moment(ns) AS
     )
   END;
 
+-- How long something took: 350 us, 12.34 ms, 2.5 s; from an hour on as `moment` writes it
+CREATE OR REPLACE TEMP MACRO lasting(ns) AS
+  CASE
+    WHEN ns < 1000000 THEN printf('%.4g us', ns / 1e3)
+    WHEN ns < 1000000000 THEN printf('%.4g ms', ns / 1e6)
+    WHEN ns < 3600000000000 THEN printf('%.4g s', ns / 1e9)
+    ELSE moment(ns)
+  END;
+
 -- Who settled: a consumer (its client, too), or the server by itself
 CREATE OR REPLACE TEMP MACRO settler(settled_by, worker, incarnation) AS
   CASE WHEN settled_by = 'server' THEN 'the server' ELSE who(worker, incarnation) END;
@@ -309,6 +318,16 @@ WHERE run IN (SELECT run FROM settings WHERE name = 'effects' AND value = 'recor
 UNION
 SELECT run, consumer_group FROM effects;
 
+-- Where several groups are to be compared, those whose handlings have no one order: of several consumers and several
+-- sources, or, without a shared clock, of several consumers.
+CREATE OR REPLACE TEMP TABLE out_of_line AS
+SELECT run, consumer_group, count(DISTINCT consumer) AS consumers, count(DISTINCT source) AS sources
+FROM deliveries
+WHERE result = 'handled' AND message IS NOT NULL
+  AND run IN (SELECT run FROM groups GROUP BY run HAVING count(*) > 1)
+GROUP BY run, consumer_group
+HAVING count(DISTINCT consumer) > 1 AND (count(DISTINCT source) > 1 OR run NOT IN (SELECT run FROM comparable_clocks));
+
 -- ---------------------------------------------------------------------------------------------- doubts
 
 -- What a run lacks, for those guarantees whose header needs it: rows (run, need, sentence).
@@ -341,6 +360,11 @@ FROM parked_unread AS u
 UNION ALL
 SELECT run, 'effects', 'what took effect in the sink of ' || the_group(consumer_group) || ' was not recorded'
 FROM groups ANTI JOIN recorded_sinks USING (run, consumer_group)
+UNION ALL
+SELECT run, 'one order',
+  the_group(consumer_group) || ' has no one order to compare: it handled with ' || consumers || ' consumers, from '
+  || CASE sources WHEN 1 THEN 'one {place}' ELSE sources || ' {place}s' END
+FROM out_of_line
 UNION ALL
 SELECT run, 'shared clock', 'times of its workers cannot be compared: they have no shared clock'
 FROM runs

@@ -27,12 +27,18 @@ WITH lives AS (
 held AS (
   SELECT
     t.team_id, t.exclusive, h.consumer, h.incarnation, h.began_at, coalesce(h.done_at, h.ended_at) AS done_at,
-    h.ended_at, h.changed, r.ended_at AS run_ended_at,
+    h.ended_at, h.changed, r.ended_at AS run_ended_at, least(coalesce(w.ended_at, r.ended_at), r.ended_at) AS gone_at,
     CASE WHEN t.exclusive THEN h.source::VARCHAR ELSE h.consumer END AS baton
-  FROM tenures AS h JOIN team_of AS t USING (run, consumer_group) JOIN runs AS r USING (run)
+  FROM tenures AS h
+  JOIN team_of AS t USING (run, consumer_group)
+  JOIN runs AS r USING (run)
+  LEFT JOIN workers AS w ON w.run = h.run AND w.worker = h.consumer AND w.incarnation = h.incarnation
 ),
+-- Who leaves gives back what it held and is waited for no longer; a source that it had goes to another.
 waiting AS (
-  SELECT r.team_id, r.ended_at AS began_at, coalesce(t.began_at, r.run_ended_at) AS ended_at
+  SELECT
+    r.team_id, r.ended_at AS began_at,
+    coalesce(t.began_at, CASE WHEN NOT r.exclusive THEN greatest(r.ended_at, r.gone_at) END, r.run_ended_at) AS ended_at
   FROM held AS r ASOF LEFT JOIN held AS t ON t.team_id = r.team_id AND t.baton = r.baton AND r.ended_at <= t.began_at
   WHERE r.changed OR (r.exclusive AND r.ended_at < r.run_ended_at)
 ),
@@ -219,3 +225,65 @@ SELECT t.run, t.team_id, t.team, t.members, s.source, f.* EXCLUDE (team_id, lane
 FROM filled AS f
 JOIN (SELECT DISTINCT run, team_id, team, members FROM team_of) AS t USING (team_id)
 JOIN sources AS s USING (team_id, lane);
+
+-- Consumers alive throughout a busy window of their team: how many handlings they started that were handled (`handled`), and
+-- their share (`fair`) of what the team did while they lived: of each the part that all who were alive had alike. Both are sums
+-- over the stretches between a consumer's coming and another's going.
+CREATE OR REPLACE TEMP TABLE work_shares AS
+WITH lives AS (
+  SELECT t.team_id, w.worker, w.began_at, least(coalesce(w.ended_at, r.ended_at), r.ended_at) + 1 AS gone_at
+  FROM workers AS w JOIN team_of AS t USING (run, consumer_group) JOIN runs AS r USING (run)
+  WHERE w.kind = 'consumer' AND t.team_id IN (SELECT team_id FROM busy_windows WHERE source IS NULL)
+),
+changes AS (
+  SELECT team_id, began_at AS moment, 1 AS change FROM lives
+  UNION ALL
+  SELECT team_id, gone_at, -1 FROM lives
+),
+stretches AS (
+  SELECT team_id, moment, sum(sum(change)) OVER (PARTITION BY team_id ORDER BY moment) AS alive
+  FROM changes
+  GROUP BY team_id, moment
+),
+work AS (
+  SELECT team_id, consumer, message, started_at FROM starts WHERE is_handled AND shared
+),
+done AS (
+  SELECT s.team_id, s.moment, count(*) AS handled
+  FROM work AS w ASOF JOIN stretches AS s ON s.team_id = w.team_id AND w.started_at >= s.moment
+  GROUP BY s.team_id, s.moment
+),
+reached AS (
+  SELECT
+    s.team_id, s.moment, coalesce(sum(CASE WHEN s.alive > 0 THEN d.handled / s.alive END) OVER before, 0) AS fair,
+    coalesce(sum(d.handled) OVER before, 0) AS handled
+  FROM stretches AS s LEFT JOIN done AS d USING (team_id, moment)
+  WINDOW before AS (PARTITION BY s.team_id ORDER BY s.moment ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+),
+portions AS (
+  SELECT l.team_id, l.worker, sum(e.fair - b.fair) AS fair, sum(e.handled - b.handled)::BIGINT AS of_all
+  FROM lives AS l
+  JOIN reached AS b ON b.team_id = l.team_id AND b.moment = l.began_at
+  JOIN reached AS e ON e.team_id = l.team_id AND e.moment = l.gone_at
+  GROUP BY l.team_id, l.worker
+),
+own AS (
+  SELECT team_id, consumer AS worker, count(*) AS handled, arg_min(message, started_at, 2) FILTER (message IS NOT NULL) AS examples,
+    max(started_at) AS last_at
+  FROM work
+  GROUP BY team_id, consumer
+),
+throughout AS (
+  SELECT l.team_id, l.worker, min(b.consumers) AS fewest, max(b.consumers) AS most
+  FROM busy_windows AS b JOIN lives AS l USING (team_id)
+  WHERE b.source IS NULL AND l.began_at <= b.began_at AND l.gone_at > b.ended_at
+  GROUP BY l.team_id, l.worker
+)
+SELECT
+  t.run, t.team, p.team_id, p.worker, coalesce(o.handled, 0) AS handled, p.fair, p.of_all, h.fewest, h.most,
+  coalesce(o.examples, []) AS examples, o.last_at
+FROM portions AS p
+JOIN throughout AS h USING (team_id, worker)
+JOIN (SELECT DISTINCT run, team_id, team FROM team_of) AS t USING (team_id)
+LEFT JOIN own AS o USING (team_id, worker)
+WHERE p.fair > 0;

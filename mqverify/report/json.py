@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict
+from math import isfinite
 from typing import Any, TextIO
 
 from mqverify.events import (
     CheckFinished,
     CheckStarted,
     Event,
+    Figure,
     Result,
     RunFinished,
     RunSummary,
@@ -76,9 +78,15 @@ def _result(result: Result) -> dict[str, Any]:
         "obligations": result.obligations,
         "violations": result.violations,
         "reason": result.reason,
+        "figures": [_figure(figure) for figure in result.figures],
         "witness": _witness(result.witness) if result.witness else None,
         "reproduce": result.reproduce,
     }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    value = figure.value if isfinite(figure.value) else None  # JSON has no infinity
+    return {"name": figure.name, "value": value, "shown": figure.shown}
 
 
 def _witness(witness: Witness) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from mqverify.events import Result, WitnessEvent
 from mqverify.report.console import console_for
 from mqverify.report.text import clock, count, plain
-from mqverify.report.words import mark_of, style_of
+from mqverify.report.words import mark_of, measured, style_of
 
 __all__ = ["print_timeline", "print_witness", "trimmed", "witness_text"]
 
@@ -90,6 +90,8 @@ def _closing(result: Result) -> list[str]:
         )
     if result.reason and not (result.witness and result.reason == result.witness.sentence):
         lines.append(plain(result.reason))
+    if result.figures:
+        lines.append(f"measured: {measured(result)}")
     return lines
 
 

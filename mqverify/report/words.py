@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from mqverify.events import CheckFinished, Result
 from mqverify.report.text import plain
 
-__all__ = ["is_failure", "is_unseen", "mark_of", "note_of", "style_of", "summary_line", "verdict_and_expectation"]
+__all__ = [
+    "is_failure",
+    "is_unseen",
+    "mark_of",
+    "measured",
+    "note_of",
+    "style_of",
+    "summary_line",
+    "verdict_and_expectation",
+]
 
 _MARKS = {
     "good": ("✓", "+"),
@@ -52,12 +61,21 @@ def verdict_and_expectation(result: Result) -> str:
 
 
 def note_of(result: Result, *, verbose: bool = False) -> str:
-    """What a reader asks next: why it is so. Held as expected by all runs needs no note."""
-    if result.as_expected and result.verdict == "held" and result.decided_by >= result.runs and not verbose:
-        return ""
+    """What a reader asks next: why it is so. Held as expected by all runs needs no note but what was measured."""
     if result.as_expected and result.verdict != "held":
         return plain(result.expected_why or result.reason)
-    return plain(result.reason)
+    if result.verdict != "held":
+        return plain(result.reason)
+    needless = result.as_expected and result.decided_by >= result.runs and not verbose
+    return "; ".join(part for part in (measured(result), "" if needless else plain(result.reason)) if part)
+
+
+def measured(result: Result) -> str:
+    """What was measured, of all runs the worst; empty if nothing was."""
+    if not result.figures:
+        return ""
+    figures = ", ".join(f"{plain(figure.name)} {plain(figure.shown)}" for figure in result.figures)
+    return f"{figures} (the worst of {result.runs:,} runs)" if result.runs > 1 else figures
 
 
 def summary_line(end: CheckFinished, results: Sequence[Result]) -> str:

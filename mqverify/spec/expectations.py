@@ -1,6 +1,7 @@
 """Reads `expect:`, the spec's own and a backend's, against the guarantees there are."""
 
 from collections.abc import Mapping as Names
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mqverify.spec.issues import Issues, did_you_mean
@@ -94,11 +95,17 @@ def _expectation(node: Node, guarantee: Guarantee, key: Scalar, issues: Issues) 
             names = " and ".join(f"'{name}'" for name in missing)
             issues.error("MQ222", f"'{guarantee.name}' needs {names}", key, _how(guarantee))
             return None
-        if guarantee.wants_parameter and not parameters:
-            names = ", ".join(f"'{each.name}'" for each in guarantee.parameters)
+        wanted = [each.name for each in _wanted(guarantee)]
+        if wanted and not any(name in parameters for name in wanted):
+            names = ", ".join(f"'{name}'" for name in wanted)
             issues.error("MQ222", f"'{guarantee.name}' needs one of {names}", key, _how(guarantee))
             return None
     return Expectation.model_validate({"verdict": verdict, "why": why, "parameters": parameters, "line": key.mark.line})
+
+
+def _wanted(guarantee: Guarantee) -> Sequence[Parameter]:
+    """The parameters of which an expectation has to give one: those that no default stands for."""
+    return [each for each in guarantee.parameters if each.default is None] if guarantee.wants_parameter else []
 
 
 def _advise_on_booleans(node: Node, guarantee: Guarantee, issues: Issues) -> None:
@@ -170,7 +177,7 @@ def _how(guarantee: Guarantee) -> str:
     samples = {"duration": "5s", "share": "20%", "flag": "true", "bool": "true", "text": "…", "count": "6"}
     required = [each for each in guarantee.parameters if each.required]
     if guarantee.wants_parameter:
-        required = required or list(guarantee.parameters[:1])
+        required = required or list(_wanted(guarantee)[:1])
     if required:
         inside = ", ".join(f"{each.name}: {samples.get(each.kind, '1')}" for each in required)
         return f"write {guarantee.name}: {{{inside}}}"
@@ -195,7 +202,7 @@ def expectations_schema(guarantees: Names[str, Guarantee]) -> JsonSchema:
         if required:
             mapping["anyOf"] = [{"required": required}, {"required": ["unsupported"]}]
         elif guarantee.wants_parameter:
-            enough = [*(parameter.name for parameter in guarantee.parameters), "unsupported"]
+            enough = [*(parameter.name for parameter in _wanted(guarantee)), "unsupported"]
             mapping["anyOf"] = [{"required": [name]} for name in enough]
         about = getattr(guarantee, "promise", None) or getattr(guarantee, "title", None) or guarantee.name
         shapes = [mapping] if required or guarantee.wants_parameter else [{"const": "held"}, mapping]
