@@ -38,3 +38,8 @@ JOIN ranked AS f ON f.run = o.run AND f.consumer_group = o.consumer_group AND f.
 LEFT JOIN messages AS m ON m.run = o.run AND m.message = o.message
 WHERE o.nth = o.allowed + 1
 ORDER BY o.run, o.delivered_at, o.message, o.consumer_group;
+
+-- figures
+SELECT run, 'most deliveries of a message' AS figure, max(times)::DOUBLE AS value, max(times)::VARCHAR AS shown
+FROM redelivered_messages SEMI JOIN given('bounded_redelivery', 'at_most') USING (run)
+GROUP BY run;

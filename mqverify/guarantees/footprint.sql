@@ -35,3 +35,11 @@ JOIN runs AS r USING (run)
 JOIN parameters AS p ON p.scenario = r.scenario AND p.guarantee = 'footprint' AND p.name = f.kind
 WHERE f.value > try_cast(p.value AS DOUBLE)
 ORDER BY f.run, f.value DESC, f.kind, f.read_at;
+
+-- figures
+SELECT f.run, f.kind AS figure, max(f.value)::DOUBLE AS value, max(f.value)::VARCHAR AS shown
+FROM footprint AS f
+JOIN runs AS r USING (run)
+JOIN parameters AS p ON p.scenario = r.scenario AND p.guarantee = 'footprint' AND p.name = f.kind
+GROUP BY f.run, f.kind
+ORDER BY f.kind;

@@ -99,8 +99,8 @@ class Guarantee:
     source_file: str
     unsupported_for: tuple[Unsupported, ...] = ()
     figures: str | None = None
-    """A query for rows (run, figure, value, shown): what was measured, by name, as a number (the greater the worse) and as
-    people read it. Of each name the greatest of all runs is reported, whatever the verdict. None: it measures nothing."""
+    """A query for rows (run, figure, value, shown): what was measured, by name, as a number (the greater the worse) and
+    as people read it. Of each name the greatest of all runs is reported, whatever the verdict. None: it has none."""
 
     def unsupported(self, delivery: str, system_has: Collection[str] = FEATURES) -> str | None:
         """Why it means nothing where groups get their messages so (of `DELIVERIES`) and the system has these of
@@ -223,7 +223,8 @@ def _unsupported(text: str, source_file: str) -> tuple[Unsupported, ...]:
 def parse_parameters(text: str, source_file: str) -> tuple[Parameter, ...]:
     """Read `within: duration required; at_most: count >= 1 required; at_least: count = consumers`; `none` is none.
 
-    `at least one of partitions: count; bytes: count`: an expectation has to give one of them, whichever that has no default.
+    `at least one of partitions: count; bytes: count`: an expectation has to give one of them, whichever (of those that
+    have no default).
     """
     if text == "none":
         return ()

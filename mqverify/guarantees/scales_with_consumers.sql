@@ -60,3 +60,11 @@ SELECT
 FROM best AS b LEFT JOIN idle AS i USING (team_id)
 WHERE NOT b.shared
 ORDER BY b.run, b.team;
+
+-- figures
+SELECT
+  run, 'idle in the best busy window' AS figure, min(consumers - len(workers))::DOUBLE AS value,
+  min(consumers - len(workers)) || ' of ' || arg_min(consumers, consumers - len(workers)) AS shown
+FROM busy_windows
+WHERE source IS NULL
+GROUP BY run, team_id;

@@ -54,8 +54,8 @@ told AS (
   SELECT
     o.run, o.consumer_group, o.earlier, o.message, o.latest_before,
     ' at ' || moment(o.latest_before) || ', after ', the_group(o.consumer_group) || ' first handled ',
-    ' at ' || moment(o.handled_at) || ', though the one was acknowledged at ' || moment(a.acked_at)
-    || ', before the other was sent at ' || moment(o.first_invoked)
+    ' at ' || moment(o.handled_at) || ', though message ' || o.earlier || ' was acknowledged at ' || moment(a.acked_at)
+    || ', before message ' || o.message || ' was sent at ' || moment(o.first_invoked)
   FROM overtaken AS o JOIN messages AS a ON a.run = o.run AND a.message = o.earlier
 )
 SELECT

@@ -255,11 +255,12 @@ def _check_recovery(
     backends: Names[str, BackendSection], entries: Names[str, Entry], registry: Registry, issues: Issues
 ) -> None:
     """`recovery: {within: T}` below the time a group needs to notice a death is violated by every crash."""
-    places = {None: entries["expect"].value} if "expect" in entries else {}
+    of_all = entries["expect"].value if "expect" in entries else None
     for section in backends.values():
         takeover = registry.systems[section.system].takeover(section.settings)
-        node = places.get(None)
-        written = node.get("recovery") if isinstance(node, Mapping) else None
+        written = _own_expectation(section.label, "recovery", entries) or (
+            of_all.get("recovery") if isinstance(of_all, Mapping) else None
+        )
         within = written.value.get("within") if written and isinstance(written.value, Mapping) else None
         if within is None or takeover is None or within.value.bad:
             continue
@@ -271,3 +272,14 @@ def _check_recovery(
                 within.value,
                 "allow more than that",
             )
+
+
+def _own_expectation(label: str, guarantee: str, entries: Names[str, Entry]) -> Entry | None:
+    """What a backend's own `expect` says of a guarantee, which goes before the spec's."""
+    node: Node | None = entries["backends"].value if "backends" in entries else None
+    for key in (label, "expect", guarantee):
+        entry = node.get(key) if isinstance(node, Mapping) else None
+        if entry is None:
+            return None
+        node = entry.value
+    return entry

@@ -32,8 +32,8 @@ def test_more_than_so_many_times_its_share_is_violated() -> None:
     verdict = judged(lopsided(), 2.2).verdict(NAME)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 3)
     assert verdict.reason == (
-        "consumer-1 handled 300 of the 400 messages that the group handled while it lived; its fair share, with 3 consumers "
-        "alive, was 133.3: 2.25 times as many, more than the 2.2 times allowed"
+        "consumer-1 handled 300 of the 400 messages that the group handled while it lived; its fair share, with 3 "
+        "consumers alive, was 133.3: 2.25 times as many, more than the 2.2 times allowed"
     )
     assert verdict.witness is not None
     assert {event.actor for event in verdict.witness.events if event.event == "handled it"} == {"consumer-1"}
@@ -73,7 +73,8 @@ def test_who_left_is_measured_until_then_and_missed_by_nobody() -> None:
     history = judged(History(), 1.1)
     history.group(delivery="competing", consumers=3)
     for number in range(3):
-        history.worker(f"consumer-{number + 1}", ended=None if number < 2 else 1000, ending=None if number < 2 else "removed")
+        leaves = number == 2
+        history.worker(f"consumer-{number + 1}", ended=1000 if leaves else None, ending="removed" if leaves else None)
         history.assign(f"consumer-{number + 1}")
     history.sends(150)
     for message in range(120):

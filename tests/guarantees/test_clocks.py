@@ -52,12 +52,17 @@ def test_acknowledgements_of_another_producer_order_nothing() -> None:
     assert history.verdict("per_key_ordering").verdict == "inconclusive"
 
 
-@pytest.mark.parametrize("guarantee", ["exclusive_key_handling", "scales_with_consumers", "competing_consumers"])
+@pytest.mark.parametrize("guarantee", [
+    "exclusive_key_handling", "scales_with_consumers", "competing_consumers", "recovery", "balanced", "latency",
+])  # fmt: skip
 def test_what_compares_workers_is_inconclusive(guarantee: str) -> None:
     history = Imported()
     history.worker("consumer-1")
     history.worker("consumer-2")
     history.sends(2)
+    for name, parameter in (("recovery", "within"), ("balanced", "at_most"), ("latency", "max")):
+        history.parameter(name, parameter, 1)
+    history.fault("pause", at=5, until=6)
     history.handle(0, at=10, started=11, ended=50)
     history.handle(1, "consumer-2", at=20, started=21, ended=30)
     verdict = history.verdict(guarantee)
@@ -71,3 +76,17 @@ def test_positions_of_one_consumer_need_no_shared_clock() -> None:
     history.handles([0, 1])
     history.read([0, 1])
     assert history.verdict("per_partition_ordering").verdict == "held"
+
+
+def test_orders_of_single_consumers_need_no_shared_clock() -> None:
+    """Each group's order is by its consumer's own clock; with several consumers it has none."""
+    for consumers, expected in ((1, "violated"), (2, "inconclusive")):
+        history = Imported()
+        history.group("billing")
+        history.group("shipping")
+        for message in range(4):
+            history.send(message, producer=f"producer-{message}")
+        history.handles(range(4), "billing/consumer-1", group="billing")
+        for message in (1, 0, 3, 2):
+            history.handle(message, f"shipping/consumer-{message % consumers + 1}", group="shipping")
+        assert history.verdict("total_ordering").verdict == expected

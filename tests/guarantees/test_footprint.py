@@ -43,3 +43,9 @@ def test_bounds_are_those_of_the_scenario() -> None:
     one.parameter(NAME, "partitions", 100)
     other.parameter(NAME, "partitions", 10)
     assert [found.violations for found in judge_all([one, other], NAME)] == [0, 1]
+
+
+def test_it_says_what_the_broker_held() -> None:
+    history = broker_with(partitions=7, bytes=10)
+    history.parameter(NAME, "partitions", 100)
+    assert [(one.name, one.value, one.shown) for one in history.verdict(NAME).figures] == [("partitions", 7, "7")]

@@ -42,8 +42,8 @@ def test_more_than_the_bound_is_violated() -> None:
     verdict = bounded(took(*[5] * 98, 40, 50), p50=5, p99=39).verdict(NAME)
     assert (verdict.verdict, verdict.violations, verdict.obligations) == ("violated", 1, 100)
     assert verdict.reason == (
-        "p99 of the group was 40 ms, more than the 39 ms allowed: 2 of 100 messages took longer; the slowest, message 99 "
-        "(key key-99, sequence 0), sent at 9.901 s, was first handled at 9.951 s, after 50 ms"
+        "p99 of the group was 40 ms, more than the 39 ms allowed: 2 of 100 messages took longer; the slowest, message "
+        "99 (key key-99, sequence 0), sent at 9.901 s, was first handled at 9.951 s, after 50 ms"
     )
     assert verdict.witness is not None
     assert [event.event for event in verdict.witness.events if event.message == 99][-1] == "handled it"

@@ -147,3 +147,19 @@ def test_a_guarantee_may_want_at_least_one_of_its_parameters() -> None:
     assert footprint.wants_parameter
     assert [one.name for one in footprint.parameters] == ["partitions", "streams", "folders", "bytes"]
     assert "at least one of partitions: count; streams: count" in explain_guarantee(footprint)
+
+
+def test_of_the_parameters_that_one_is_wanted_of_those_with_a_default_are_none() -> None:
+    latency = catalogue()["latency"]
+    assert latency.wants_parameter
+    text = explain_guarantee(latency)
+    assert "at least one of p50: duration; p95: duration;" in " ".join(text.split())
+    assert "; also outside_faults: flag = false" in " ".join(text.split())
+
+
+def test_a_guarantee_may_say_what_it_measured() -> None:
+    figures = "SELECT run, 'most' AS figure, 1.0 AS value, '1' AS shown FROM runs"
+    guarantee = parse_guarantee(f"{GOOD}\n-- figures\n{figures};\n", "my.sql")
+    assert (guarantee.figures, guarantee.violations) == (figures, "-- a comment of its own\nSELECT 1")
+    assert "figures:\n\n    SELECT run, 'most'" in explain_guarantee(guarantee)
+    assert parse_guarantee(GOOD, "my.sql").figures is None

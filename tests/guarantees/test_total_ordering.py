@@ -97,8 +97,8 @@ def test_behind_what_was_acknowledged_before_it_was_sent() -> None:
     verdict = history.verdict(NAME)
     assert (verdict.verdict, verdict.violations) == ("violated", 1)
     assert verdict.reason == (
-        "the group first handled message 0 (key a, sequence 0) at 0.026 s, after message 1 (key b, sequence 0) at 0.023 s, "
-        "though the one was acknowledged at 0.010 s, before the other was sent at 0.011 s"
+        "the group first handled message 0 (key a, sequence 0) at 0.026 s, after message 1 (key b, sequence 0) at "
+        "0.023 s, though message 0 was acknowledged at 0.010 s, before message 1 was sent at 0.011 s"
     )
 
 

@@ -3,10 +3,11 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mqverify.events import Event
+from mqverify.events import Event, Figure
 from mqverify.report import deliver
 from mqverify.report.json import JsonReport
 from tests.report import samples
@@ -28,7 +29,7 @@ def test_has_these_keys_and_all_are_documented() -> None:
     result = next(result for result in mixed["results"] if result["witness"])
     assert " ".join(result) == (
         "spec file backend system world guarantee code expected verdict as_expected runs obligations violations reason "
-        "witness reproduce"
+        "figures witness reproduce"
     )
     assert list(result["witness"]) == ["sentence", "place", "position", "events"]
     event = result["witness"]["events"][0]
@@ -65,6 +66,16 @@ def test_specs_and_runs_are_in_their_order_whatever_finished_first() -> None:
     events = samples.MIXED
     shuffled = [*events[:1], *reversed(events[1:-1]), events[-1]]
     assert document(shuffled) == document(events)
+
+
+def test_figures_are_numbers_and_words_and_what_never_ends_is_null() -> None:
+    figures = (Figure("p99", 12e6, "12 ms"), Figure("slowest", float("inf"), "endless"))
+    (result,) = document(samples.check_of([replace(samples.HELD, figures=figures)]))["results"]
+    assert result["figures"] == [
+        {"name": "p99", "value": 12e6, "shown": "12 ms"}, {"name": "slowest", "value": None, "shown": "endless"},
+    ]  # fmt: skip
+    documented = set(re.findall(r"[a-z_]+", DOCUMENTATION.read_text()))
+    assert set(result["figures"][0]) <= documented
 
 
 def test_an_interrupted_check_is_a_whole_document() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from mqverify.events import Event, WitnessEvent
+from mqverify.events import Event, Figure, WitnessEvent
 from mqverify.report import deliver
 from mqverify.report.standard import Verbosity
 from mqverify.report.terminal import TerminalReport
@@ -136,3 +136,13 @@ def test_no_word_of_an_event_is_broken(width: int) -> None:
     text = printed(samples.check_of([replace(samples.VIOLATED, witness=witness)]), width=width)
     for word in ("acknowledged", "unfortunately", "billing/consumer-12", "8d 00:00:00.000"):
         assert word in text
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_what_was_measured_is_told_of_held_results_too(width: int) -> None:
+    figures = (Figure("p99", 12e6, "12 ms"), Figure("slowest", 30e6, "30 ms"))
+    text = " ".join(printed(samples.check_of([replace(samples.HELD, figures=figures)]), width=width).split())
+    assert "p99 12 ms, slowest 30 ms (the worst of 25 runs)" in text
+    assert samples.HELD.reason not in text
+    text = printed(samples.check_of([replace(samples.VIOLATED, figures=figures, runs=1)]), width=width)
+    assert "measured: p99 12 ms, slowest 30 ms\n" in text

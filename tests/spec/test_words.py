@@ -301,3 +301,22 @@ def test_what_can_never_be_decided_is_a_warning(
     path.write_text(changed(*changes))
     (warning,) = load([path], REGISTRY).warnings
     assert (warning.code, warning.line, warning.severity) == (code, line, "warning")
+
+
+def test_a_warning_of_recovery_heeds_what_a_backend_expects_of_its_own(tmp_path: Any) -> None:
+    from mqverify.spec.load import load
+
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        changed(
+            (HELD, "  recovery: {within: 5s}"), (PARTITIONS, PARTITIONS + "\n    expect: {recovery: {within: 90s}}")
+        )
+    )
+    assert load([path], REGISTRY).warnings == ()
+    path.write_text(
+        changed(
+            (HELD, "  recovery: {within: 90s}"), (PARTITIONS, PARTITIONS + "\n    expect: {recovery: {within: 5s}}")
+        )
+    )
+    (warning,) = load([path], REGISTRY).warnings
+    assert (warning.code, warning.line) == ("MQ402", 12)
