@@ -57,8 +57,10 @@ def test_every_guarantee_judges_an_empty_run() -> None:
 
 def test_no_guarantee_accuses_a_run_without_faults() -> None:
     history = History(partitions=2)
-    for scenario_parameter in (("footprint", "partitions", 2), ("scales_with_consumers", "at_least", 1), ("latency", "max", 10**9),
-                               ("recovery", "within", 1), ("balanced", "at_most", 1)):  # fmt: skip
+    for scenario_parameter in (
+        ("footprint", "partitions", 2), ("scales_with_consumers", "at_least", 1), ("latency", "max", 10**9),
+        ("recovery", "within", 1), ("balanced", "at_most", 1),
+    ):  # fmt: skip
         history.parameter(*scenario_parameter)
     for message in range(20):
         history.send(message, f"key-{message % 4}", partition=message % 2)
