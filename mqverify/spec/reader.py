@@ -19,11 +19,16 @@ from mqverify.spec.texts import quoted
 __all__ = ["DEEPEST", "MOST_ALIASES", "MOST_NODES", "read_yaml"]
 
 DEEPEST = 50
+_DEEP = f"nested more than {DEEPEST} deep"
+_DEPTH_ADVICE = "a spec needs no more than ten"
 MOST_NODES = 20_000
 """Nodes of a file with every alias written out."""
 MOST_ALIASES = 1_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""What newer releases of libyaml say of brackets a thousand deep, before they tell of the first of them."""
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]|(?<!\\A)\ufeff")
 
@@ -78,6 +83,9 @@ def _report_syntax(error: yaml.YAMLError, text: str, issues: Issues) -> None:
     if line > len(lines) or (line == len(lines) and not lines[-1]):
         line = len(lines) if lines[-1] or len(lines) == 1 else len(lines) - 1
         column = len(lines[line - 1]) + 1
+    if problem == _TOO_DEEP:
+        issues.error("MQ006", _DEEP, Mark(line, column), _DEPTH_ADVICE)
+        return
     message = f"this is not YAML: {problem}"
     if context and "next token" not in context:
         message += f", {context}"
@@ -138,7 +146,7 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         self._count(event, 1)
         if depth > DEEPEST:
-            self._refuse("MQ006", f"nested more than {DEEPEST} deep", event, "a spec needs no more than ten")
+            self._refuse("MQ006", _DEEP, event, _DEPTH_ADVICE)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         anchor, first = event.anchor, self._nodes
