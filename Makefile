@@ -12,7 +12,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 BIN := .venv/bin
 STAMP := .venv/.made-from-pyproject
 # In the order in which the article asks.
-QUESTIONS := retention partitions streams groups settling catch-up persistent ordering parking concurrency read-models
+QUESTIONS := retention partitions streams groups membership settling effects catch-up persistent ordering parking concurrency \
+  lost-replies network load read-models
 
 .PHONY: check test lint format bench schema docs contents clean
 .DEFAULT_GOAL := check

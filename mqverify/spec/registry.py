@@ -119,8 +119,9 @@ class System:
     """Native settings that a spec says elsewhere, with where."""
     partitions: Callable[[Any, int], int | None] = lambda _settings, _keys: None
     """How many partitions there are from the start, with so many keys, where a system has partitions."""
-    takeover: Callable[[Any], int | None] = lambda _settings: None
-    """Nanoseconds until the group gives a dead consumer's share to another."""
+    takeover: Callable[[Any, bool], int | None] = lambda _settings, _silent: None
+    """Nanoseconds until the group gives a dead consumer's share to another. The second argument says whether it may be
+    silent (frozen, cut off); else its connections close as it dies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,3 +320,5 @@ def test_a_warning_of_recovery_heeds_what_a_backend_expects_of_its_own(tmp_path:
     )
     (warning,) = load([path], REGISTRY).warnings
     assert (warning.code, warning.line) == ("MQ402", 12)
+    path.write_text(changed((HELD, "  recovery: {within: 5s, violated: sessions last longer}")))
+    assert load([path], REGISTRY).warnings == (), "who expects it violated knows"

@@ -162,6 +162,11 @@ def _is_producer(target: str) -> bool:
     return target.rpartition("/")[2].startswith("producer")
 
 
+def _takeover(settings: EventStoreSettings, silent: bool) -> int | None:
+    """Events of a connection that closes are given to others at once; of one that stays open when they time out."""
+    return settings.message_timeout + SECOND if silent and settings.subscribe == "persistent" else None
+
+
 SYSTEM: Final = System(
     name="eventstore",
     title="Event Store",
@@ -177,5 +182,5 @@ SYSTEM: Final = System(
         "current_version": "say it with the workload: expected_revision: exact",
         "uri": "where it runs is not said in a spec; this version runs Event Store in the simulated world",
     },
-    takeover=lambda settings: settings.message_timeout + SECOND if settings.subscribe == "persistent" else None,
+    takeover=_takeover,
 )

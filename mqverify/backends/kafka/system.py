@@ -145,5 +145,5 @@ SYSTEM: Final = System(
         "num_partitions": "write partitions: 6",
     },
     partitions=lambda settings, keys: keys if settings.partitions == "per_key" else settings.partitions,
-    takeover=lambda settings: settings.session_timeout + settings.heartbeat_interval,
+    takeover=lambda settings, _silent: settings.session_timeout + settings.heartbeat_interval,
 )
