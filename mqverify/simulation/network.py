@@ -10,15 +10,19 @@ process, by its name without what stands behind `#`: every incarnation of a work
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from mqverify.simulation.kernel import MICROSECOND, Kernel
+from mqverify.simulation.kernel import MICROSECOND, SECOND, Kernel
 from mqverify.simulation.process import Process
 
-__all__ = ["Disturbance", "Link", "Network"]
+__all__ = ["LEAST_LATENCY", "MOST_LATENCY", "ORPHANED", "Disturbance", "Link", "Losses", "Network", "end_of"]
 
-LEAST_LATENCY = 100 * MICROSECOND
-MOST_LATENCY = 400 * MICROSECOND
+LEAST_LATENCY: Final = 100 * MICROSECOND
+MOST_LATENCY: Final = 400 * MICROSECOND
+ORPHANED: Final = 100 * SECOND
+"""How long an operating system goes on sending what a closed connection left behind, that it is closed among it: Linux,
+`tcp_orphan_retries`, 8 by default (tcp(7)). A peer that a cut hides for longer never hears of it."""
 
 
 class Disturbance:
@@ -70,6 +74,10 @@ class Network:
         """Whether what is sent now gets through: no cut is in its way."""
         return self.cut_between(source, destination) is None
 
+    def connects(self, one: Process, other: Process) -> bool:
+        """Whether a new connection can be made between the two just now: it takes both ways."""
+        return self.passes(one, other) and self.passes(other, one)
+
     def cut_between(self, source: Process, destination: Process) -> Disturbance | None:
         """The cut that holds what is sent so, if there is one."""
         for disturbance in self.disturbances:
@@ -97,6 +105,30 @@ class Network:
 def end_of(process: Process) -> str:
     """The end of the network that a process sits at."""
     return process.name.partition("#")[0]
+
+
+class Losses:
+    """Replies that are to be lost: the next to a request of one of some kinds that comes from one of some ends."""
+
+    def __init__(self) -> None:
+        self._planned: list[tuple[frozenset[str], tuple[type, ...], Callable[[str], None]]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._planned)
+
+    def plan(self, ends: frozenset[str], kinds: tuple[type, ...], struck: Callable[[str], None]) -> None:
+        """Lose one more; `struck(end)` is for whoever loses it to call, once, at that moment."""
+        self._planned.append((ends, kinds, struck))
+
+    def take(self, kind: type, process: Process) -> Callable[[], None] | None:
+        """If the reply to this request of `process` is to be lost: what to call when it is. It is then done with."""
+        end = end_of(process)
+        for loss in self._planned:
+            ends, kinds, struck = loss
+            if end in ends and kind in kinds:
+                self._planned.remove(loss)
+                return partial(struck, end)
+        return None
 
 
 class Link:

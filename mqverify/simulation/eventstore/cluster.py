@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mqverify.simulation.eventstore.connections import FAREWELL, OPENING, Call, Connection, Transport
+from mqverify.simulation.eventstore.connections import OPENING, Call, Connection, Transport
 from mqverify.simulation.eventstore.node import Node
 from mqverify.simulation.eventstore.protocol import Ack, Append, Cancel, Credit, Failed, Nack
 from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Network, end_of
+from mqverify.simulation.network import ORPHANED, Losses, Network
 from mqverify.simulation.process import Process
 from mqverify.simulation.renewals import Event
 
@@ -65,8 +65,7 @@ class SimulatedEventStore:
         """Those with subscriptions."""
         self._timers = _KernelTimers(kernel, self)
         self._keep_alive: Any = None
-        self._losses: list[tuple[frozenset[str], tuple[type, ...], Callable[[str], None]]] = []
-        """Replies to be lost: to whom, of which requests, and who is told."""
+        self._losses = Losses()
         self.node = Node(self.settings, self._timers, kernel.stream("node"), self._reply)
 
     def library(self, process: Process, observer: Any = None) -> EventStoreLibrary:
@@ -88,8 +87,7 @@ class SimulatedEventStore:
         lose: what is lost with it is all else that was on its way. `struck(end)` is called once, at that moment. Ends
         are those of the network: a process's name without what stands behind `#`.
         """
-
-        self._losses.append((ends, (Ack, Nack) if settlements else (Append,), struck))
+        self._losses.plan(ends, (Ack, Nack) if settlements else (Append,), struck)
 
     # -- at the node -----------------------------------------------------------------------------------------------
 
@@ -160,15 +158,13 @@ class SimulatedEventStore:
 
     def _lose_reply(self, request: Any, transport: Transport) -> None:
         """If it is to be lost: close the connection over what was just done."""
-        end = end_of(transport.connection.process)
-        for loss in self._losses:
-            ends, kinds, struck = loss
-            if end in ends and type(request) in kinds and getattr(request, "events", True):
-                self._losses.remove(loss)
-                self._close(transport)
-                transport.connection.tell_gone(transport)
-                struck(end)
-                return
+        if not getattr(request, "events", True):  # nothing is appended
+            return
+        struck = self._losses.take(type(request), transport.connection.process)
+        if struck is not None:
+            self._close(transport)
+            transport.connection.tell_gone(transport)
+            struck()
 
     def _refuse(self, transport: Transport) -> None:
         """Something comes on a connection that was closed. Who has not been told so yet is told now."""
@@ -189,7 +185,7 @@ class SimulatedEventStore:
 
     def _may_be_lost(self, transport: Transport) -> bool:
         connection = transport.connection
-        return connection.process.paused or (bool(self.network.disturbances) and connection.disturbed())
+        return connection.process.paused or connection.disturbed()
 
     def _ping(self, now: int) -> None:
         self._keep_alive = None
@@ -204,7 +200,7 @@ class SimulatedEventStore:
         """The ping had its time. Where it was not answered, the client finds its calls failed when that reaches it."""
         if transport.silent and not transport.gone:
             reached = self.network.passes(self.process, transport.connection.process)
-            transport.forgotten_at = None if reached else now + FAREWELL
+            transport.forgotten_at = None if reached else now + ORPHANED
             self._close(transport)
             self.flush()
             transport.connection.tell_gone(transport, transport.forgotten_at)

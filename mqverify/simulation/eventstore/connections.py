@@ -17,23 +17,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mqverify.simulation.eventstore.protocol import Cancel, Failed, ReadGroup, SubscribeAll, SubscribeStream
 from mqverify.simulation.kernel import SECOND
-from mqverify.simulation.network import Network, end_of
 from mqverify.simulation.process import Process
 
 if TYPE_CHECKING:
     from mqverify.simulation.eventstore.cluster import SimulatedEventStore
 
-__all__ = ["CONNECT_TIMEOUT", "FAREWELL", "OPENING", "Call", "Connection", "Transport"]
+__all__ = ["CONNECT_TIMEOUT", "OPENING", "Call", "Connection", "Transport"]
 
 OPENING: Final = (ReadGroup, SubscribeAll, SubscribeStream)
 """Requests that open a call with many answers."""
 
 CONNECT_TIMEOUT: Final = 20 * SECOND
 """gRPC's least time for one attempt to connect (`grpc.min_reconnect_backoff_ms`)."""
-
-FAREWELL: Final = 100 * SECOND
-"""How long an operating system repeats that it has closed a connection before it forgets it: Linux, eight times
-(`tcp_orphan_retries`). A client that a cut hides for longer never hears of it, unless it sends something."""
 
 _BROKEN: Final = "recvmsg:Connection reset by peer"
 _NOT_CONNECTED: Final = "failed to connect to all addresses; last error: UNKNOWN: Timeout occurred: FD Shutdown"
@@ -150,12 +145,12 @@ class Connection:
             self._transmit_unconnected(request, call)
 
     def _transmit_unconnected(self, request: Any, call: Call) -> None:
-        transport, kernel, network = call.transport, self._store.kernel, self._store.network
+        transport, kernel = call.transport, self._store.kernel
         if transport.failing:
             kernel.call_at(kernel.now, self._fail, call, process=self.process)
         elif transport.queued is not None:
             transport.queued.append((request, call))
-        elif network.passes(self.process, self._store.process) and network.passes(self._store.process, self.process):
+        elif self._store.network.connects(self.process, self._store.process):
             transport.connected = True  # where nothing is in the way, connecting is no step of its own
             self._up.send(self._store.receive, request, call)
         else:
@@ -224,13 +219,7 @@ class Connection:
 
     def disturbed(self) -> bool:
         """Whether something is in the way between the two, in either direction."""
-        return disturbed(self._store.network, self.process, self._store.process)
+        return not self._store.network.undisturbed(self.process, self._store.process)
 
     def _asked_to_connect(self, transport: Transport) -> None:
         self._down.send(self._connected, transport)
-
-
-def disturbed(network: Network, one: Process, other: Process) -> bool:
-    """Whether anything is wrong between two processes, in either direction."""
-    ends = end_of(one), end_of(other)
-    return any(found.concerns(*ends) or found.concerns(*ends[::-1]) for found in network.disturbances)

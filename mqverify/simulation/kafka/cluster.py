@@ -13,7 +13,7 @@ from mqverify.simulation.kafka.library import KafkaLibrary
 from mqverify.simulation.kafka.protocol import OffsetCommit, Produce
 from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Network, end_of
+from mqverify.simulation.network import Losses, Network
 from mqverify.simulation.process import Process
 from mqverify.simulation.renewals import Event
 
@@ -44,17 +44,6 @@ class _KernelTimers:
         call(*arguments, self._kernel.now)
 
 
-class _Trap:
-    """The next request of a kind from one of these ends is done, and its reply is lost."""
-
-    __slots__ = ("ends", "kind", "struck")
-
-    def __init__(self, ends: frozenset[str], kind: type, struck: Callable[[str], None]) -> None:
-        self.ends = ends
-        self.kind = kind
-        self.struck = struck
-
-
 class SimulatedKafka:
     """One broker, in the kernel's process "broker"."""
 
@@ -68,7 +57,7 @@ class SimulatedKafka:
         self.broker = Broker(self.settings, timers, kernel.stream("broker"), self._reply)
         self._connections: dict[Connection, None] = {}
         """Those that clients have open."""
-        self._traps: list[_Trap] = []
+        self._losses = Losses()
 
     def library(self, process: Process, profile: str = "kafka-python", observer: Any = None) -> KafkaLibrary:
         """The client library as `process` sees it: kafka-python's API, with the habits of `profile`.
@@ -92,7 +81,7 @@ class SimulatedKafka:
         reset: what a TCP proxy does that drops the bytes to the client (docs/facts/kafka.md §A.3). `struck(end)` is
         called when the reply is lost.
         """
-        self._traps.append(_Trap(ends, Produce if of == "producer" else OffsetCommit, struck))
+        self._losses.plan(ends, (Produce if of == "producer" else OffsetCommit,), struck)
 
     # -- connections -----------------------------------------------------------------------------------------------
 
@@ -105,8 +94,7 @@ class SimulatedKafka:
 
     def reaches(self, process: Process) -> bool:
         """Whether `process` can connect just now."""
-        network = self.network
-        return self.process.running and network.passes(process, self.process) and network.passes(self.process, process)
+        return self.process.running and self.network.connects(process, self.process)
 
     def forget(self, connection: Connection) -> None:
         """A client closed it."""
@@ -126,24 +114,22 @@ class SimulatedKafka:
         connection = token.connection
         if connection.refused:
             return
-        if self._traps and not connection.muted:
-            self._spring(type(request), connection)
+        if self._losses and not connection.muted:
+            struck = self._losses.take(type(request), connection.process)
+            if struck is not None:
+                self._mute(connection)
+                struck()
         self.broker.handle(request, token, self.kernel.now)
 
     def disconnected(self, connection: Connection) -> None:
         """The client closed it: nobody waits for its fetches any more."""
         self.broker.fetches.forget(connection)
 
-    def _spring(self, kind: type, connection: Connection) -> None:
-        end = end_of(connection.process)
-        for trap in self._traps:
-            if trap.kind is kind and end in trap.ends:
-                self._traps.remove(trap)
-                connection.muted = True
-                arrived = max(self.kernel.now, connection.up.busy_until)
-                self.kernel.call_at(arrived, self._reset, connection, process=self.process)
-                trap.struck(end)
-                return
+    def _mute(self, connection: Connection) -> None:
+        """No reply leaves on it any more; it is reset when all has arrived that is on its way up."""
+        connection.muted = True
+        arrived = max(self.kernel.now, connection.up.busy_until)
+        self.kernel.call_at(arrived, self._reset, connection, process=self.process)
 
     def _reset(self, connection: Connection) -> None:
         connection.refused = True

@@ -22,18 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaConnectionError, RequestTimedOutError
 
-from mqverify.simulation.kernel import SECOND
-from mqverify.simulation.network import MOST_LATENCY
+from mqverify.simulation.network import MOST_LATENCY, ORPHANED
 from mqverify.simulation.renewals import Event
 
 if TYPE_CHECKING:
     from mqverify.simulation.kafka.cluster import SimulatedKafka
     from mqverify.simulation.process import Process
 
-__all__ = ["ORPHANED", "Connection", "InFlight"]
-
-ORPHANED = 100 * SECOND
-"""How long Linux retransmits what a closed socket left behind: `tcp_orphan_retries`, 8 by default (tcp(7))."""
+__all__ = ["Connection", "InFlight"]
 
 Then = Callable[[Any], Any]
 
