@@ -17,7 +17,7 @@ from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.network import ORPHANED, Losses, Network
 from mqverify.simulation.process import Process
-from mqverify.simulation.renewals import Event
+from mqverify.simulation.timers import ProcessTimers
 
 if TYPE_CHECKING:
     from mqverify.simulation.eventstore.library import EventStoreLibrary
@@ -25,31 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedEventStore"]
 
 _FURTHER = (Ack, Cancel, Credit, Nack)
-
-
-class _KernelTimers:
-    """`Timers` of a node, in its process."""
-
-    __slots__ = ("_kernel", "_store")
-
-    def __init__(self, kernel: Kernel, store: SimulatedEventStore) -> None:
-        self._kernel = kernel
-        self._store = store
-
-    def at(
-        self, time: int, call: Callable[..., Any], *arguments: Any, renews: Callable[[], bool] | None = None
-    ) -> Event:
-        return self._kernel.call_at(time, self._fire, call, arguments, process=self._store.process, renews=renews)
-
-    def cancel(self, timer: Event) -> None:
-        self._kernel.cancel(timer)
-
-    def postpone(self, timer: Event, time: int) -> None:
-        self._kernel.postpone(timer, time)
-
-    def _fire(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        call(*arguments, self._kernel.now)
-        self._store.flush()
 
 
 class SimulatedEventStore:
@@ -63,7 +38,7 @@ class SimulatedEventStore:
         self._answered: dict[Transport, None] = {}
         self._subscribed: dict[Transport, None] = {}
         """Those with subscriptions."""
-        self._timers = _KernelTimers(kernel, self)
+        self._timers = ProcessTimers(kernel, self.process, self.flush)
         self._keep_alive: Any = None
         self._losses = Losses()
         self.node = Node(self.settings, self._timers, kernel.stream("node"), self._reply)

@@ -17,6 +17,7 @@ from mqverify.simulation.eventstore.persistent.service import PersistentSubscrip
 from mqverify.simulation.eventstore.projections import Projections
 from mqverify.simulation.eventstore.records import RecordedEvent
 from mqverify.simulation.eventstore.settings import NodeSettings
+from mqverify.simulation.timers import Timers
 
 __all__ = ["Node"]
 
@@ -25,7 +26,7 @@ class Node:
     """The whole state of one node. `reply(token, answer)` sends an answer on the call of `token`."""
 
     def __init__(
-        self, settings: NodeSettings, timers: api.Timers, dice: random.Random, reply: Callable[[Any, Any], None]
+        self, settings: NodeSettings, timers: Timers, dice: random.Random, reply: Callable[[Any, Any], None]
     ) -> None:
         self.settings = settings
         self._reply = reply

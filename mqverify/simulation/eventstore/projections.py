@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from mqverify.simulation.eventstore.log import LINK, METADATA, TOMBSTONE, Log
 from mqverify.simulation.eventstore.metadata import StreamMetadata
-from mqverify.simulation.eventstore.protocol import Failed, ProjectionStatistics, Timers
+from mqverify.simulation.eventstore.protocol import Failed, ProjectionStatistics
 from mqverify.simulation.eventstore.records import NewEvent, RecordedEvent
 from mqverify.simulation.eventstore.settings import NodeSettings
+from mqverify.simulation.timers import Timers
 
 __all__ = ["Projections", "category_of"]
 

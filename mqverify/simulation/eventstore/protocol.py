@@ -5,9 +5,9 @@ They are listed in docs/facts/eventstore.md §F1. A unary call has one answer. A
 ints: stream revisions, commit positions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 from uuid import UUID
 
 from mqverify.simulation.eventstore.records import NewEvent, RecordedEvent
@@ -47,7 +47,6 @@ __all__ = [
     "Strategy",
     "SubscribeAll",
     "SubscribeStream",
-    "Timers",
     "UpdateGroup",
     "WrongVersion",
 ]
@@ -73,17 +72,6 @@ Failure = Literal[
     "unavailable",
 ]
 """Why a call failed; the look-alike raises what esdbclient makes of it (docs/facts/eventstore.md §F2)."""
-
-
-class Timers(Protocol):
-    """How a state machine asks to be called later; the machine itself has no clock and no kernel."""
-
-    def at(self, time: int, call: Callable[..., Any], *arguments: Any, renews: Callable[[], bool] | None = None) -> Any:
-        """Call `call(*arguments, now)` at `time`; `renews` says whether that would only renew (see the kernel)."""
-
-    def cancel(self, timer: Any) -> None: ...
-
-    def postpone(self, timer: Any, time: int) -> None: ...
 
 
 # --- answers --------------------------------------------------------------------------------------------------------

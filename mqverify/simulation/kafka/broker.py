@@ -34,6 +34,7 @@ from mqverify.simulation.kafka.retention import apply_retention, first_due
 from mqverify.simulation.kafka.sequences import Origin
 from mqverify.simulation.kafka.settings import DAY, EPOCH_MS, BrokerSettings, TopicConfig, wall_clock_ms
 from mqverify.simulation.kernel import MILLISECOND
+from mqverify.simulation.timers import Timers
 
 __all__ = ["Broker", "Topic"]
 
@@ -62,7 +63,7 @@ class Broker:
     """The whole state of one broker. `reply(token, reply)` sends an answer to whoever sent the request of `token`."""
 
     def __init__(
-        self, settings: BrokerSettings, timers: api.Timers, dice: random.Random, reply: Callable[[Any, Any], None]
+        self, settings: BrokerSettings, timers: Timers, dice: random.Random, reply: Callable[[Any, Any], None]
     ) -> None:
         self.settings = settings
         self.topics: dict[str, Topic] = {}

@@ -15,33 +15,9 @@ from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.network import Losses, Network
 from mqverify.simulation.process import Process
-from mqverify.simulation.renewals import Event
+from mqverify.simulation.timers import ProcessTimers
 
 __all__ = ["Connection", "SimulatedKafka"]
-
-
-class _KernelTimers:
-    """`Timers` of a broker, in its process."""
-
-    __slots__ = ("_kernel", "_process")
-
-    def __init__(self, kernel: Kernel, process: Process) -> None:
-        self._kernel = kernel
-        self._process = process
-
-    def at(
-        self, time: int, call: Callable[..., Any], *arguments: Any, renews: Callable[[], bool] | None = None
-    ) -> Event:
-        return self._kernel.call_at(time, self._fire, call, arguments, process=self._process, renews=renews)
-
-    def cancel(self, timer: Event) -> None:
-        self._kernel.cancel(timer)
-
-    def postpone(self, timer: Event, time: int) -> None:
-        self._kernel.postpone(timer, time)
-
-    def _fire(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        call(*arguments, self._kernel.now)
 
 
 class SimulatedKafka:
@@ -53,7 +29,7 @@ class SimulatedKafka:
         self.network.on_disturbance.append(self._disturbed)
         self.process = kernel.process("broker")
         self.settings = settings or BrokerSettings()
-        timers = _KernelTimers(kernel, self.process)
+        timers = ProcessTimers(kernel, self.process)
         self.broker = Broker(self.settings, timers, kernel.stream("broker"), self._reply)
         self._connections: dict[Connection, None] = {}
         """Those that clients have open."""

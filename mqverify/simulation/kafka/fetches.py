@@ -6,7 +6,8 @@ from typing import Any
 from kafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from mqverify.simulation.kafka.log import PartitionLog
-from mqverify.simulation.kafka.protocol import Fetch, Fetched, FetchReply, Timers
+from mqverify.simulation.kafka.protocol import Fetch, Fetched, FetchReply
+from mqverify.simulation.timers import Timers
 
 __all__ = ["Fetches"]
 

@@ -30,10 +30,10 @@ from mqverify.simulation.kafka.protocol import (
     OffsetCommit,
     SyncGroup,
     SyncReply,
-    Timers,
 )
 from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import SECOND
+from mqverify.simulation.timers import Timers
 
 __all__ = ["Group", "State"]
 

@@ -6,7 +6,7 @@ code, or None. A reply of one value is that value.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from kafka import OffsetAndMetadata, TopicPartition
 
@@ -39,24 +39,12 @@ __all__ = [
     "Produced",
     "SyncGroup",
     "SyncReply",
-    "Timers",
 ]
 
 Error = type[Exception] | None
 
 UNKNOWN_MEMBER = ""
 NO_GENERATION = -1
-
-
-class Timers(Protocol):
-    """How a state machine asks to be called later; the machine itself has no clock and no kernel."""
-
-    def at(self, time: int, call: Callable[..., Any], *arguments: Any, renews: Callable[[], bool] | None = None) -> Any:
-        """Call `call(*arguments, now)` at `time`; `renews` says whether that would only renew (see the kernel)."""
-
-    def cancel(self, timer: Any) -> None: ...
-
-    def postpone(self, timer: Any, time: int) -> None: ...
 
 
 @dataclass(slots=True)

@@ -17,9 +17,10 @@ from mqverify.simulation.eventstore.persistent.sources import AllSource, Source,
 from mqverify.simulation.eventstore.persistent.streams import CheckpointStream, ParkedStream
 from mqverify.simulation.eventstore.persistent.subscription import PersistentSubscription, Quirks
 from mqverify.simulation.eventstore.persistent.writes import WriteQueue, read_latency
-from mqverify.simulation.eventstore.protocol import Events, Failed, GroupInfo, GroupSettings, Timers
+from mqverify.simulation.eventstore.protocol import Events, Failed, GroupInfo, GroupSettings
 from mqverify.simulation.eventstore.records import RecordedEvent
 from mqverify.simulation.kernel import SECOND
+from mqverify.simulation.timers import Timers
 
 __all__ = ["Group", "Observers", "Surroundings", "key_of"]
 

@@ -30,11 +30,11 @@ from mqverify.simulation.eventstore.protocol import (
     Nack,
     ReadGroup,
     ReplayParked,
-    Timers,
     UpdateGroup,
 )
 from mqverify.simulation.eventstore.records import RecordedEvent
 from mqverify.simulation.kernel import SECOND
+from mqverify.simulation.timers import Timers
 
 __all__ = ["PersistentSubscriptions"]
 

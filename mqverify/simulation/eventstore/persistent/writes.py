@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from mqverify.simulation.eventstore.protocol import Timers
 from mqverify.simulation.kernel import MICROSECOND
+from mqverify.simulation.timers import Timers
 
 __all__ = ["WriteQueue", "read_latency"]
 
