@@ -1,0 +1,90 @@
+"""Faults of what is around the workers: time, the network, replies of the broker, its administrators."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from mqverify.backends.base import NotDone
+from mqverify.faults.plan import PlannedFault
+from mqverify.workload.groups import Worker
+from mqverify.worlds.actions.base import NOBODY, Action
+
+if TYPE_CHECKING:
+    from mqverify.worlds.conductor import Conductor
+
+__all__ = ["AskAdmin", "Disturb", "Lose", "PassTime"]
+
+
+class PassTime(Action):
+    def act(self) -> None:
+        self.conductor.read_afresh(f"before pass of fault {self.planned.number}")
+        self.begin()
+        self.conductor.appoint(self.planned.duration, self.over)
+
+
+class Disturb(Action):
+    """Something is wrong on the way between workers and the broker, for a time."""
+
+    def act(self) -> None:
+        workers = self.drawn(self.present())
+        if not workers:
+            worker_end = min(self.planned.fault.target, key=lambda end: end.startswith(("broker", "node")))
+            self.fail(NOBODY.format(worker_end))
+            return
+        self.begin()
+        lift = self.world.disturb(self.planned, [worker.name for worker in workers])
+
+        def end() -> None:
+            lift()
+            if not any(worker.name in self.conductor.workers for worker in workers):
+                self.why_not = "it was over before the worker was started"
+            self.over()
+
+        self.conductor.appoint(self.planned.duration, end)
+
+
+class Lose(Action):
+    unheard = True
+
+    @property
+    def wanted(self) -> int:
+        return self.planned.fault.times
+
+    def act(self) -> None:
+        self.phase = "armed"
+        self.world.lose(self.planned, [worker.name for worker in self.among(self.conductor.everybody)])
+
+    def met(self, worker: Worker) -> None:
+        if self.strikes == self.planned.fault.times:
+            self.over()
+
+    def undone(self) -> str:
+        replies = "a reply" if self.planned.fault.times == 1 else f"{self.planned.fault.times} replies"
+        return f"{self.planned.target_text} was to lose {replies}, and lost {self.strikes or 'none'}"
+
+
+class AskAdmin(Action):
+    """An administrator does it (`Admin.acts`). What can take messages out of a place has all read afresh before."""
+
+    _REMOVING: Final = frozenset({"delete_records", "scavenge", "replay_parked", "delete_stream"})
+
+    def __init__(self, conductor: "Conductor", planned: PlannedFault) -> None:
+        super().__init__(conductor, planned)
+        self.unheard = planned.kind in self._REMOVING
+
+    def act(self) -> None:
+        kind = self.planned.kind
+        ask: Callable[[PlannedFault], None] | None = self.world.admin.acts().get(kind)
+        if ask is None:
+            self.fail(f"nobody can be asked for `{kind}` here")
+            return
+        if kind in self._REMOVING:
+            self.conductor.read_afresh(f"before {kind} of fault {self.planned.number}")
+        began_at = self.world.stamp()
+        try:
+            ask(self.planned)
+        except NotDone as reason:
+            self.why_not = str(reason)
+        else:
+            self.began_at = began_at
+        self.conductor.note_places()
+        self.over()
