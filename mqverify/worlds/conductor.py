@@ -10,16 +10,15 @@ from heapq import heappop, heappush
 from mqverify.backends.base import Backend
 from mqverify.errors import InternalError
 from mqverify.faults.plan import draw_faults
-from mqverify.history.recorder import Row
 from mqverify.history.tables import TABLES
 from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, everybody, producers_of
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, World
 from mqverify.worlds.injector import Injector
+from mqverify.worlds.roster import GroupState, Roster, WorkerState
 
-__all__ = ["Conductor", "Outcome", "WorkerState"]
+__all__ = ["Conductor", "Outcome"]
 
-_WORKERS = {name: index for index, name in enumerate(TABLES["workers"].column_names[2:])}
 _MOST_VAIN_RESTARTS = 20
 """A supervisor gives up, as service managers do."""
 
@@ -34,34 +33,6 @@ class Outcome:
     give_up_reason: str | None
     ended_at: int
     faults: tuple[tuple[int, str, bool, str | None], ...]
-
-
-@dataclass
-class WorkerState:
-    """What the conductor knows of a worker: its current incarnation, and what it last told."""
-
-    worker: Worker
-    row: Row
-    alive: bool = True
-    paused: bool = False
-    ready: bool = False
-    leaving: bool = False
-    """It was asked to leave."""
-    progress: dict[int, int] | None = None
-    """The next position of each source while it is idle; None while it is at work."""
-    ending: str = ""
-
-
-@dataclass
-class _GroupState:
-    group: ConsumerGroup
-    row: Row
-    launched: bool = False
-    removed: bool = False
-    """Nobody of it is alive, and the last one was removed."""
-    handled_before: int = -1
-    vain_restarts: int = 0
-    """How often a consumer was restarted in a row without anything having been handled for the first time."""
 
 
 @dataclass(order=True)
@@ -88,8 +59,7 @@ class Conductor:
         self._patience = patience
         self._agenda: list[_Appointment] = []
         self._appointments = 0
-        self.workers: dict[str, WorkerState] = {}
-        self._groups: dict[str, _GroupState] = {}
+        self.roster = Roster()
         self._readings = 0
         self._producers_launched = False
         self._standing: object = None
@@ -128,37 +98,33 @@ class Conductor:
 
     def launch(self, worker: Worker) -> None:
         """Start an incarnation of a worker; the one before is no more."""
-        earlier = self.workers.get(worker.name)
+        earlier = self.roster.workers.get(worker.name)
         if earlier is not None and earlier.alive:
             raise InternalError(f"{worker.name} is to be started while an incarnation of it is alive")
         row = self.world.rows.add(
             "workers", worker.name, worker.kind, worker.group, worker.incarnation, self.world.stamp(), None, None
         )
-        self.workers[worker.name] = WorkerState(worker, row)
+        self.roster.workers[worker.name] = WorkerState(worker, row)
         if worker.group is not None:
-            self._groups[worker.group].removed = False
+            self.roster.groups[worker.group].removed = False
         self.world.launch(worker)
 
     def join(self, team: str) -> Worker | None:
         """Have one more consumer join a team; None while its groups have not come to start."""
-        if not all(state.launched for state in self._groups.values() if state.group.team == team):
+        if not all(state.launched for state in self.roster.groups.values() if state.group.team == team):
             return None
         one = next(self._latecomers[team])
-        if one.group.name not in self._groups:
+        if one.group.name not in self.roster.groups:
             self._note_group(one.group)
-            self._launch_group(self._groups[one.group.name])
+            self._launch_group(self.roster.groups[one.group.name])
         else:
             self.launch(one.worker)
         return one.worker
 
     def leave(self, worker: Worker) -> None:
         """Ask a consumer to leave; it ends as `removed` once it has done so."""
-        self.workers[worker.name].leaving = True
+        self.roster.workers[worker.name].leaving = True
         self.world.stop(worker)
-
-    def live_workers(self, running: bool) -> list[Worker]:
-        """In the order in which they were first started; with `running`, only those that are not paused."""
-        return [state.worker for state in self.workers.values() if state.alive and not (running and state.paused)]
 
     # --- beginnings ----------------------------------------------------------------------------------------------
 
@@ -174,7 +140,7 @@ class Conductor:
             self._note_group(group)
         start = self._workload.start
         if start != "producers_first":
-            for state in self._groups.values():
+            for state in self.roster.groups.values():
                 if state.group.joins == "start":
                     self._launch_group(state)
         if start != "consumers_first":
@@ -187,7 +153,7 @@ class Conductor:
             "groups", group.name, group.team, self._backend.starts(self._settings, group),
             group.delivery, group.consumers, False, None,
         )  # fmt: skip
-        self._groups[group.name] = _GroupState(group, row)
+        self.roster.groups[group.name] = GroupState(group, row)
         if group.sharded:
             self._note_shards(group)
         if self._keeps_effects:
@@ -205,7 +171,7 @@ class Conductor:
         for name in self.world.admin.places():
             self.world.rows.place(name, since)
 
-    def _launch_group(self, state: _GroupState) -> None:
+    def _launch_group(self, state: GroupState) -> None:
         state.launched = True
         self.world.admin.open_group(state.group, self.world.rows, self.world.stamp)
         for worker in consumers_of(state.group):
@@ -227,37 +193,27 @@ class Conductor:
             case Ended(worker, ending, detail):
                 if self.worker_ended(worker, ending, detail):
                     self._supervise(worker)
-            case Idle(worker, progress):
-                state = self.workers[worker.name]
-                if state.worker == worker:
-                    state.progress = None if progress is None else dict(progress)
-                    state.ready = state.ready or progress is not None
-            case Busy(worker):
-                state = self.workers[worker.name]
-                if state.worker == worker:
-                    state.progress, state.ready = None, True
+            case Idle() | Busy():
+                self.roster.heard(notice)
 
     def worker_ended(self, worker: Worker, ending: str, detail: str = "") -> bool:
         """An incarnation is no more; told again, it changes nothing. Whether it was news to whoever watches over it."""
-        state = self.workers[worker.name]
+        state = self.roster.workers[worker.name]
         if state.worker != worker or not state.alive:
             return False
         if ending == "finished" and state.leaving:
             ending = "removed"
-        state.alive, state.progress = False, None
-        state.ending = f"{ending} ({detail})" if detail else ending
-        state.row[_WORKERS["ended_at"]] = self.world.stamp()
-        state.row[_WORKERS["ending"]] = ending
+        state.end(ending, detail, self.world.stamp())
         if worker.group is not None:
-            members = (one for one in self.workers.values() if one.worker.group == worker.group)
-            self._groups[worker.group].removed = ending == "removed" and not any(one.alive for one in members)
+            alive = any(one.alive for one in self.roster.members(worker.group))
+            self.roster.groups[worker.group].removed = ending == "removed" and not alive
         if state.leaving:
             self.injector.left(worker, ending)
         return ending != "removed"
 
     def _supervise(self, worker: Worker) -> None:
         """Restart a consumer whose handler ended it, if there is somebody to do so; not for ever without progress."""
-        group = self._groups.get(worker.group or "")
+        group = self.roster.groups.get(worker.group or "")
         delay = None if group is None else group.group.handler.restart_after
         if group is None or delay is None:
             return
@@ -270,65 +226,37 @@ class Conductor:
     def _finished(self) -> bool:
         """Take the next step that waits for a state of the whole; whether nothing is left to do."""
         if not self._producers_launched:
-            if self._everybody_ready():
+            if self.roster.consumers_ready():
                 self._launch_producers()
             return False
-        if self._workload.start == "producers_first" and self._producers_done():
-            for state in self._groups.values():
+        if self._workload.start == "producers_first" and self.roster.producers_done():
+            for state in self.roster.groups.values():
                 if state.group.joins == "start" and not state.launched:
                     self._launch_group(state)
         if not self._drained():
             return False
         if self.injector.fire_next_drained():
             return False
-        late = [state for state in self._groups.values() if not state.launched]
+        late = [state for state in self.roster.groups.values() if not state.launched]
         for state in late:
             self._launch_group(state)
         return not late
 
-    def _everybody_ready(self) -> bool:
-        consumers = [state for state in self.workers.values() if state.worker.kind == "consumer"]
-        return all(state.ready or not state.alive for state in consumers)
-
-    def _producers_done(self) -> bool:
-        return all(not state.alive for state in self.workers.values() if state.worker.kind == "producer")
-
     def _drained(self) -> bool:
         """Nothing is owed by the broker, nobody is at work, and nothing stands on the agenda."""
-        if self._agenda or not self._producers_done() or self.injector.busy():
+        if self._agenda or not self.roster.producers_done() or self.injector.busy():
             return False
-        launched = self._consuming()
-        if any(self._progress_of(state) is None for state in launched):
+        launched = self.roster.consuming()
+        if any(self.roster.progress_of(state.group) is None for state in launched):
             return False
         behind = self._behind(launched)
         return self.world.quiet() and not any(behind.values())
 
-    def _consuming(self) -> list[_GroupState]:
-        """The groups that have started, without those whose last member was removed: nothing more is owed to these."""
-        return [state for state in self._groups.values() if state.launched and not state.removed]
-
-    def _progress_of(self, state: _GroupState) -> dict[int, int] | None:
-        """The next position of each source over the group's live members; None while one of them is at work.
-
-        Of members who share a source the furthest counts, since one of them holds it; of shards the last.
-        """
-        merged: dict[int, int] = {}
-        members = 0
-        group = state.group
-        pick = min if group.sharded else max
-        for worker_state in self.workers.values():
-            if worker_state.worker.group != group.name or not worker_state.alive:
-                continue
-            if worker_state.progress is None or worker_state.paused:
-                return None
-            members += 1
-            for source, position in worker_state.progress.items():
-                merged[source] = pick(position, merged.get(source, position))
-        return merged if members == group.consumers or (members and not group.sharded) else None
-
-    def _behind(self, states: Sequence[_GroupState]) -> Mapping[str, Sequence[str]]:
+    def _behind(self, states: Sequence[GroupState]) -> Mapping[str, Sequence[str]]:
         """What the broker still owes each group, in words."""
-        return self.world.admin.behind({state.group.name: self._progress_of(state) or {} for state in states})
+        return self.world.admin.behind(
+            {state.group.name: self.roster.progress_of(state.group) or {} for state in states}
+        )
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -344,7 +272,7 @@ class Conductor:
             self._progress_at = now
         if now < self._progress_at + self._patience:
             return False
-        launched = self._consuming()
+        launched = self.roster.consuming()
         standing = (self.world.total_progress(), {name: tuple(owed) for name, owed in self._behind(launched).items()})
         stood_still = standing == self._standing
         self._standing, self._progress_at = standing, now
@@ -352,21 +280,16 @@ class Conductor:
 
     def _where_it_stands(self) -> str:
         """Who is stuck where, for people."""
-        owed = self._behind(self._consuming())
+        owed = self._behind(self.roster.consuming())
         parts = []
-        for state in self._groups.values():
+        for state in self.roster.groups.values():
             if state.removed:
                 continue
             behind = owed.get(state.group.name, ["it never started"])
-            if state.launched and self._progress_of(state) is None:
+            if state.launched and self.roster.progress_of(state.group) is None:
                 handled = self.world.count("handled", (state.group.name,))
                 behind = [f"it handled {handled} of {self.plan.workload.messages} messages"]
-            members = [s for s in self.workers.values() if s.worker.group == state.group.name]
-            told = [
-                f"{s.worker.name} {s.ending or 'paused' if s.paused or not s.alive else 'is at work or waits'}"
-                for s in members
-                if not s.alive or s.paused or s.progress is None
-            ]
+            told = self.roster.not_idle(state.group.name)
             if behind or told:
                 state.row[_GROUPS["gave_up"]] = "; ".join([*behind[:3], *told[:3]]) or "not at its end"
                 parts.append(f"{state.group.name}: {state.row[_GROUPS['gave_up']]}")
@@ -381,18 +304,17 @@ class Conductor:
         read_at = world.stamp()
         for kind, value in world.admin.footprint().items():
             world.rows.add("footprint", kind, value, read_at)
-        behind = self._behind(self._consuming())
-        for name, state in self._groups.items():
+        behind = self._behind(self.roster.consuming())
+        for name, state in self.roster.groups.items():
             done = (
                 give_up_reason is None
                 or state.removed
-                or (self._progress_of(state) is not None and not behind.get(name, ["all"]))
+                or (self.roster.progress_of(state.group) is not None and not behind.get(name, ["all"]))
             )
             state.row[_GROUPS["drained"]] = done
         faults = self.injector.record()
         ended_at = world.stamp()
-        for worker_state in self.workers.values():
+        for worker_state in self.roster.workers.values():
             if worker_state.alive:
-                worker_state.row[_WORKERS["ended_at"]] = ended_at
-                worker_state.row[_WORKERS["ending"]] = "finished"
+                worker_state.note_end("finished", ended_at)
         return Outcome(give_up_reason is None, give_up_reason, ended_at, faults)

@@ -121,7 +121,7 @@ class Action:
 
     def present(self) -> list[Worker]:
         """Those of its targets that are alive, or have not been started yet: a link and a clock are there before."""
-        there = self.conductor.workers
+        there = self.conductor.roster.workers
         return self.among(
             worker for worker in self.conductor.everybody if worker.name not in there or there[worker.name].alive
         )
@@ -130,4 +130,4 @@ class Action:
         """All of them, or one, drawn by the seed: of those that have been started, if there are any."""
         if not workers or is_everybody(self.planned.fault):
             return workers
-        return [self.one_of([worker for worker in workers if worker.name in self.conductor.workers] or workers)]
+        return [self.one_of([worker for worker in workers if worker.name in self.conductor.roster.workers] or workers)]

@@ -35,7 +35,7 @@ class Disturb(Action):
 
         def end() -> None:
             lift()
-            if not any(worker.name in self.conductor.workers for worker in workers):
+            if not any(worker.name in self.conductor.roster.workers for worker in workers):
                 self.why_not = "it was over before the worker was started"
             self.over()
 

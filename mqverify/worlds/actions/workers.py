@@ -35,7 +35,7 @@ class _Strike(Action):
         if fault.point is not None:
             self.arm(each=is_everybody(fault))
             return
-        workers = self.among(self.conductor.live_workers(running=self.there == "running"))
+        workers = self.among(self.conductor.roster.live_workers(running=self.there == "running"))
         if not workers:
             self.fail(f"no {self.planned.target_text} was {self.there} when its trigger was pulled")
             return
@@ -77,18 +77,18 @@ class Pause(_Strike):
     there = "running"  # whoever stands still already cannot be paused, but can be killed
 
     def strike(self, worker: Worker) -> None:
-        self.conductor.workers[worker.name].paused = True
+        self.conductor.roster.workers[worker.name].paused = True
         self.world.pause(worker)
 
     def met(self, worker: Worker) -> None:
-        self.conductor.workers[worker.name].paused = True
+        self.conductor.roster.workers[worker.name].paused = True
         self.follow(worker)
 
     def follow(self, worker: Worker) -> None:
         self.phase = "active"
 
         def resume() -> None:
-            self.conductor.workers[worker.name].paused = False
+            self.conductor.roster.workers[worker.name].paused = False
             self.world.resume(worker)
             self.over()
 
@@ -152,7 +152,7 @@ class RemoveConsumers(Action):
         return self.planned.fault.amount or 0
 
     def act(self) -> None:
-        workers, team = self.conductor.workers, self.planned.fault.group
+        workers, team = self.conductor.roster.workers, self.planned.fault.group
         members = [one for one in workers.values() if one.alive and not one.leaving and one.worker.team == team]
         leaving = [one.worker for one in reversed(members)][: self.wanted]
         if len(leaving) < self.wanted:
