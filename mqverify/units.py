@@ -19,8 +19,6 @@ __all__ = [
     "SECOND",
     "UnitError",
     "format_duration",
-    "format_rate",
-    "format_share",
     "format_size",
     "parse_duration",
     "parse_one_in",
@@ -213,20 +211,6 @@ def format_size(size: int) -> str:
         if size and size % _SIZES[unit] == 0:
             return f"{size // _SIZES[unit]}{unit}"
     return f"{size}B"
-
-
-def format_rate(per_second: float) -> str:
-    """`1000/s`, or per minute or hour where that is the whole number."""
-    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
-        value = per_second * seconds
-        if value >= 1 and abs(value - round(value)) < 1e-9 * value:
-            return f"{round(value)}/{unit}"
-    return f"{per_second:g}/s"
-
-
-def format_share(share: float) -> str:
-    """0.2 → `20%`."""
-    return f"{round(share * 100, 6):g}%"
 
 
 def _decimal(value: Fraction) -> str:

@@ -68,9 +68,7 @@ def _nearest(folder: Path) -> tuple[Path, str] | None:
             except OSError:
                 continue
             text = data.decode("utf-8", "replace")
-            if name == "mqverify.toml" or re.search(
-                r"tool\s*\.\s*[\"']?mqverify|^\s*tool\b.*mqverify", text, re.MULTILINE
-            ):
+            if name == "mqverify.toml" or _SAYS_SOMETHING.search(text):
                 return parent / name, text.replace("\r\n", "\n")
     return None
 

@@ -54,7 +54,7 @@ def listing(registry: Registry) -> str:
     """All that a spec can name, a line each."""
     guarantees = [(one.code, one.name, one.promise) for one in catalogue().values()]
     guarantees += [(one.code, one.name, f"{one.promise} ({NOT_JUDGED_YET})") for one in PLANNED.values()]
-    faults = [(kind.name, _fault_line(kind)) for kind in registry.fault_kinds.values()]
+    faults = [(kind.name, kind.about) for kind in registry.fault_kinds.values()]
     systems = [
         (system.name, f"{system.title}: {count(len(settings_of(system.model)), 'setting')}, `explain {system.name}`")
         for system in registry.systems.values()
@@ -77,10 +77,6 @@ def _section(title: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [title, *(f"  {line}" for line in lines), ""]
 
 
-def _fault_line(kind: FaultKind) -> str:
-    return f"{kind.about} ({kind.missing})" if kind.missing else kind.about
-
-
 def fault_fields(kind: FaultKind) -> Mapping[str, str]:
     """What there is to say of a kind of fault, by the name of each field; empty where there is nothing."""
     return {
@@ -88,7 +84,7 @@ def fault_fields(kind: FaultKind) -> Mapping[str, str]:
         "targets": ", ".join(kind.targets),
         "takes": ", ".join((*kind.takes, "when", "times")),
         "needs": ", ".join(kind.needs),
-        "missing": kind.missing or "; ".join(sorted({*kind.missing_targets.values()})),
+        "missing": "; ".join(sorted({*kind.missing_targets.values()})),
     }
 
 

@@ -1,11 +1,10 @@
 """The code of every mistake that a spec can have, with the page that `mqverify explain CODE` prints."""
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CODES", "Code", "explain_code"]
+__all__ = ["CODES", "Code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,17 +394,3 @@ _ADVICE: Final = (
 
 CODES: Final[Mapping[str, Code]] = {page.code: page for page in (*_FILES, *_WORDS, *_BACKENDS, *_ADVICE)}
 """Every code with its page, in order."""
-
-
-def explain_code(code: str) -> str | None:
-    """The page of a code, in any case, as `mqverify explain` prints it; None if there is no such code."""
-    page = CODES.get(code.strip().upper())
-    if page is None:
-        return None
-    blocks = [
-        f"{page.code}: {page.title}",
-        textwrap.fill(page.explanation, 100, break_on_hyphens=False),
-        "wrong:\n" + textwrap.indent(page.wrong, "    "),
-        "right:\n" + textwrap.indent(page.right, "    "),
-    ]
-    return "\n\n".join(blocks) + "\n"

@@ -345,8 +345,6 @@ def _fields(kind: FaultKind, values: dict[str, Any]) -> dict[str, Any]:
         fields["duration"] = subject
     elif kind.subject == "count":
         fields["amount"] = subject
-    elif kind.subject == "ack":
-        fields["lose"] = subject
     elif kind.subject == "skew":
         fields["options"] = {target.text: skew for target, skew in subject}
     elif kind.subject in {"place", "name"}:

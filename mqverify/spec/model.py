@@ -135,14 +135,16 @@ class Fault(_Model):
     handler: tuple[int, int] | None = None
     """`slow`: how long a handling takes."""
     by: tuple[int, int] | None = None
+    """`delay`: how much longer a message takes, nanoseconds, least and most."""
     times: int = Field(default=1, ge=1)
     group: str | None = None
     amount: int | None = None
     """`add_partitions`: the new total; `add_consumers`, `remove_consumers`: how many."""
     one_way: bool = False
-    lose: str | None = None
+    """`cut`: only what the first target sends to the second is held."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What kinds of later versions carry; known to the schema, `unsupported` until then."""
+    """What only one kind takes. `delete_records`: `partition`, and `before` as (least, most, whether a share of 1);
+    `delete_stream`: `name`, the key; `clock_skew`: the nanoseconds by which each target is ahead, by target."""
     line: int = 0
     """Line in the spec's file, for messages."""
 

@@ -138,8 +138,6 @@ class FaultKind:
     """Further keys of the line, beside `when` and `times`."""
     needs: tuple[str, ...] = ()
     """Those of them that have to be there."""
-    missing: str | None = None
-    """Why this version of mqverify cannot inject it; None: it can."""
     missing_targets: Mapping[str, str] = field(default_factory=dict)
     """Roles that this version cannot reach, each with the reason."""
 

@@ -25,11 +25,9 @@ def _of_workload(workload: Workload) -> Iterable[str]:
 
 def _of_faults(faults: Sequence[FaultLine]) -> Iterable[str]:
     for line in faults:
-        if line.kind.missing is not None:
-            yield f"{line.kind.name}: {line.kind.missing}"
         for role in line.roles:
             reason = line.kind.missing_targets.get(role)
-            if reason is not None and line.kind.missing is None:
+            if reason is not None:
                 yield f"{line.kind.name}: {reason}"
         if line.kind.subject == "link" and any(_OTHER_BROKER.fullmatch(target) for target in line.fault.target):
             yield f"{line.kind.name}: a second broker {_LATER}"

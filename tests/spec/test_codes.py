@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 import mqverify.spec
-from mqverify.spec.codes import CODES, explain_code
+from mqverify import engine
+from mqverify.errors import UsageError
+from mqverify.report.pages import page_of
+from mqverify.spec.codes import CODES
 
 SPEC = Path(mqverify.spec.__file__).parent
 USED = {
@@ -28,11 +31,11 @@ def test_a_page_explains_and_shows(code: str) -> None:
     assert page.code == code
     assert len(page.explanation) > 60
     assert page.wrong != page.right
-    shown = explain_code(code.lower())
-    assert shown is not None
+    shown = page_of(code.lower(), engine.registry())
     assert shown.startswith(f"{code}: {page.title}\n")
     assert all(len(line) <= 110 for line in shown.split("\n"))
 
 
 def test_there_is_no_page_for_what_is_no_code() -> None:
-    assert explain_code("MQ999") is None
+    with pytest.raises(UsageError, match="nothing is called 'MQ999'"):
+        page_of("MQ999", engine.registry())

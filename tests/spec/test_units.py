@@ -124,12 +124,10 @@ def test_durations_as_text(nanoseconds: int, text: str) -> None:
     assert units.format_duration(nanoseconds) == text
 
 
-def test_other_quantities_as_text() -> None:
+def test_sizes_as_text() -> None:
     assert [units.format_size(size) for size in (0, 200, 1024, 10_000, 10_000_000, 2**30)] == [
         "0B", "200B", "1KiB", "10kB", "10MB", "1GiB",
     ]  # fmt: skip
-    assert [units.format_rate(rate) for rate in (1000, 1 / 6, 1 / 60, 0.7)] == ["1000/s", "10/min", "1/min", "42/min"]
-    assert [units.format_share(share) for share in (0.2, 1, 0.025)] == ["20%", "100%", "2.5%"]
 
 
 @given(st.integers(0, units.LONGEST))

@@ -130,7 +130,7 @@ def test_moments(written: str, when: When) -> None:
             {"target": ("consumer-1", "broker"), "one_way": True},
         ),
         ("delay: [producer, broker]\n    by: 200ms..1s\n    for: 20s", {"by": (200 * MILLISECOND, SECOND)}),
-        ("lose: ack\n    of: producer", {"lose": "ack", "target": ("producer",)}),
+        ("lose: ack\n    of: producer", {"kind": "lose", "target": ("producer",)}),
         ("add_consumers: 2", {"amount": 2}),
         ("delete_records: {partition: 0, before: 50%}", {"options": {"partition": 0, "before": (0.5, 0.5, True)}}),
         ("scavenge", {"kind": "scavenge"}),
