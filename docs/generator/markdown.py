@@ -6,19 +6,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["NOTE", "code", "fence", "listed", "prose", "render", "slug"]
+from mqverify.report.markup import prose
+
+__all__ = ["NOTE", "code", "fence", "listed", "render", "slug"]
 
 NOTE = "<!-- made by `make docs`: change what it is made from, not this page -->"
 """Begins every generated page."""
-
-_SPAN = re.compile(r"(`[^`]*`)")
-_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\*[]<>|#"})
-
-
-def prose(text: str) -> str:
-    """A text of ours in a paragraph or a cell: nothing in it is markup but its code spans."""
-    parts = _SPAN.split(" ".join(text.split()))
-    return "".join(part.replace("|", "\\|") if part.startswith("`") else part.translate(_MARKUP) for part in parts)
 
 
 def code(text: str) -> str:

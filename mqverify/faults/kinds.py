@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from mqverify.spec.registry import FaultKind
+from mqverify.spec.registry import LATER, FaultKind
 
 __all__ = ["FAULT_KINDS"]
 
 _WORKERS: Final = ("consumer", "leader", "all consumers", "producer")
 _BROKERS: Final = ("broker", "broker of partition 0", "node leader")
-_LATER: Final = "comes with a later version of mqverify"
-_FAR_ENDS: Final = dict.fromkeys(_BROKERS[1:], f"a link to one of several brokers {_LATER}")
-_NO_BROKER_FAULTS: Final = dict.fromkeys(_BROKERS, f"a fault of a broker {_LATER}")
+_FAR_ENDS: Final = dict.fromkeys(_BROKERS[1:], f"a link to one of several brokers {LATER}")
+_NO_BROKER_FAULTS: Final = dict.fromkeys(_BROKERS, f"a fault of a broker {LATER}")
 
 _KINDS: Final = (
     FaultKind(

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from mqverify.report.text import count, plain
+from mqverify.report.markup import prose
+from mqverify.report.text import count
 from mqverify.spec.model import Expectation, Spec
 
 __all__ = ["page"]
-
-_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\*[]<>|#"})
 
 
 def page(sections: Sequence[tuple[str, Sequence[Spec]]], relative_to: str) -> str:
@@ -39,11 +38,11 @@ def page(sections: Sequence[tuple[str, Sequence[Spec]]], relative_to: str) -> st
 def _overview(specs: Sequence[Spec], relative_to: str) -> list[str]:
     """A row a claim, a column a system."""
     systems = sorted({section.system for spec in specs for section in spec.backends.values()})
-    lines = [f"| claim | {' | '.join(map(_safe, systems))} | finding |", f"|---|{'---|' * len(systems)}---|"]
+    lines = [f"| claim | {' | '.join(map(prose, systems))} | finding |", f"|---|{'---|' * len(systems)}---|"]
     for spec in specs:
-        claim = f"[{_safe(spec.claim or spec.name)}](<{_link(spec, relative_to)}>)"
+        claim = f"[{prose(spec.claim or spec.name)}](<{_link(spec, relative_to)}>)"
         verdicts = [_verdicts(spec, system) for system in systems]
-        lines.append(f"| {claim} | {' | '.join(verdicts)} | {_safe(spec.finding)} |")
+        lines.append(f"| {claim} | {' | '.join(verdicts)} | {prose(spec.finding)} |")
     return lines
 
 
@@ -59,21 +58,21 @@ def _verdicts(spec: Spec, system: str) -> str:
             verdict = "unsupported"
         else:
             verdict = f"violated: {', '.join(violated)}" if violated else "all held"
-        parts.append(verdict if label == system else f"{_safe(label)}: {verdict}")
+        parts.append(verdict if label == system else f"{prose(label)}: {verdict}")
     return "; ".join(parts)
 
 
 def _entry(spec: Spec, relative_to: str) -> list[str]:
-    lines = [f"### [{_safe(spec.name)}](<{_link(spec, relative_to)}>)", ""]
+    lines = [f"### [{prose(spec.name)}](<{_link(spec, relative_to)}>)", ""]
     if spec.claim:
-        lines += [f"> {_safe(spec.claim)}", ""]
+        lines += [f"> {prose(spec.claim)}", ""]
     if spec.about:
-        lines += [_safe(spec.about), ""]
+        lines += [prose(spec.about), ""]
     lines += _table(spec)
     if spec.finding:
-        lines += ["", f"**Finding:** {_safe(spec.finding)}"]
+        lines += ["", f"**Finding:** {prose(spec.finding)}"]
     if spec.decision:
-        lines += ["", f"Decision: {_safe(spec.decision)}"]
+        lines += ["", f"Decision: {prose(spec.decision)}"]
     return lines
 
 
@@ -95,7 +94,7 @@ def _table(spec: Spec) -> list[str]:
 
 def _head(spec: Spec, label: str) -> str:
     system = spec.backends[label].system
-    return _safe(label if label == system else f"{label} ({system})")
+    return prose(label if label == system else f"{label} ({system})")
 
 
 def _cell(expectation: Expectation | None, spec: Spec, label: str) -> str:
@@ -103,20 +102,15 @@ def _cell(expectation: Expectation | None, spec: Spec, label: str) -> str:
         return ""
     unsupported = [*spec.unsupported, *spec.backends[label].unsupported]
     if unsupported:
-        return f"unsupported: {_safe(unsupported[0])}"
+        return f"unsupported: {prose(unsupported[0])}"
     if expectation.verdict == "held":
         return "held"
-    return f"**{expectation.verdict}**" + (f": {_safe(expectation.why)}" if expectation.why else "")
+    return f"**{expectation.verdict}**" + (f": {prose(expectation.why)}" if expectation.why else "")
 
 
 def _title(path: str) -> str:
-    return _safe(Path(path).name.replace("-", " ").capitalize())
+    return prose(Path(path).name.replace("-", " ").capitalize())
 
 
 def _anchor(path: str) -> str:
     return Path(path).name.lower()
-
-
-def _safe(text: str) -> str:
-    """Text of a spec, on one line, with nothing that Markdown or HTML would take for its own."""
-    return plain(" ".join(text.split())).translate(_ESCAPED)

@@ -6,13 +6,14 @@ The rooms that own them fill these shapes in; `spec` knows the shapes only, so t
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel
 
 from mqverify.spec.model import Fault, Workload
 
 __all__ = [
+    "LATER",
     "Contradiction",
     "FaultKind",
     "Guarantee",
@@ -23,6 +24,9 @@ __all__ = [
     "System",
     "settings_of",
 ]
+
+LATER: Final = "comes with a later version of mqverify"
+"""Ends the reason why a word that specs may use already is `unsupported`."""
 
 SettingKind = Literal["duration", "size", "count", "number", "flag", "choice", "choices"]
 

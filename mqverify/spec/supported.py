@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from mqverify.spec.fault_lines import FaultLine
 from mqverify.spec.model import Workload
+from mqverify.spec.registry import LATER
 
 __all__ = ["unsupported_words"]
 
 _OTHER_BROKER = re.compile(r"broker-(?!1$)[0-9]+")
-_LATER = "comes with a later version of mqverify"
 
 
 def unsupported_words(workload: Workload, faults: Sequence[FaultLine]) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def unsupported_words(workload: Workload, faults: Sequence[FaultLine]) -> tuple[
 def _of_workload(workload: Workload) -> Iterable[str]:
     for name, value in (("batch", workload.batch), ("transaction", workload.transaction)):
         if value is not None:
-            yield f"{name}: {value} {_LATER}"
+            yield f"{name}: {value} {LATER}"
 
 
 def _of_faults(faults: Sequence[FaultLine]) -> Iterable[str]:
@@ -30,4 +30,4 @@ def _of_faults(faults: Sequence[FaultLine]) -> Iterable[str]:
             if reason is not None:
                 yield f"{line.kind.name}: {reason}"
         if line.kind.subject == "link" and any(_OTHER_BROKER.fullmatch(target) for target in line.fault.target):
-            yield f"{line.kind.name}: a second broker {_LATER}"
+            yield f"{line.kind.name}: a second broker {LATER}"

@@ -117,7 +117,7 @@ def _real_limits(scenario: Scenario) -> list[str]:
             why = _NOT_REAL.get(fault.kind, "comes to real brokers in a later version")
             reasons.append(f"`{fault.kind}` {why}")
         elif fault.point == "in_settle":
-            reasons.append("the point in_settle needs a proxy before a real broker, which a later version brings")
+            reasons.append(f"the point in_settle {_PROXY}")
         elif fault.point is not None and is_everybody(fault):
             reasons.append("a point for all consumers comes to real brokers in a later version")
         elif "leader" in fault.target:

@@ -5,12 +5,10 @@ from typing import Final
 
 from mqverify.backends.kafka.settings import KafkaSettings
 from mqverify.spec.model import Fault, Workload
-from mqverify.spec.registry import Contradiction, System, settings_of
+from mqverify.spec.registry import LATER, Contradiction, System, settings_of
 from mqverify.units import MINUTE, format_duration
 
 __all__ = ["SYSTEM"]
-
-_LATER: Final = "comes with a later version of mqverify"
 
 
 def _contradictions(settings: KafkaSettings) -> Iterable[Contradiction]:
@@ -97,15 +95,15 @@ def _producer(settings: KafkaSettings) -> Iterable[Contradiction]:
 def _limits(settings: KafkaSettings) -> Iterable[str]:
     """What this version of mqverify does not do yet."""
     if settings.replication_factor > 1:
-        yield f"replication_factor: {settings.replication_factor}, and with it more than one broker, {_LATER}"
+        yield f"replication_factor: {settings.replication_factor}, and with it more than one broker, {LATER}"
     if settings.unclean_leader_election_enable:
-        yield f"unclean leader elections {_LATER}"
+        yield f"unclean leader elections {LATER}"
     for name, setting in settings_of(KafkaSettings).items():
         value = getattr(settings, name)
         chosen = value if isinstance(value, tuple) else (value,)
         for word in setting.later:
             if setting.words[word] in chosen:
-                yield f"{name}: {word} {_LATER}"
+                yield f"{name}: {word} {LATER}"
 
 
 _OF_EVENT_STORE: Final = {
