@@ -128,9 +128,9 @@ def check(
     if dry_run:
         _show_plan(specs, options, output_format, color)
         return
-    sinks = [*open_reports(report or ()), *standard_reports(output_format, verbosity, color)]
+    reports = [*open_reports(report or ()), *standard_reports(output_format, verbosity, color)]
     with make_executor(jobs) as executor:
-        code = deliver(engine.check(specs, options, executor), sinks)
+        code = deliver(engine.check(specs, options, executor), reports)
     raise typer.Exit(code)
 
 

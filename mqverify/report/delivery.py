@@ -1,4 +1,4 @@
-"""From the stream of events to all who listen: every sink hears every event, in order, and is closed at the end."""
+"""From the stream of events to all who listen: every report hears every event, in order, and is closed at the end."""
 
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -10,10 +10,10 @@ from mqverify.errors import InternalError
 from mqverify.events import CheckFinished, CheckStarted, Event, Result, ScenarioFinished, Summary
 from mqverify.report import exits
 
-__all__ = ["Sink", "deliver"]
+__all__ = ["Report", "deliver"]
 
 
-class Sink(Protocol):
+class Report(Protocol):
     """A report: listens to the events of one check. `CheckFinished` is the last that it hears."""
 
     def handle(self, event: Event) -> None: ...
@@ -22,18 +22,18 @@ class Sink(Protocol):
         """Called once, whatever happened. Without a `CheckFinished` before, there is no report."""
 
 
-def deliver(events: Iterator[Event], sinks: Sequence[Sink]) -> int:
-    """Hand all events to all sinks, and return the check's exit code.
+def deliver(events: Iterator[Event], reports: Sequence[Report]) -> int:
+    """Hand all events to all reports, and return the check's exit code.
 
-    Ctrl-C ends the check, and so does an exception out of it: the sinks then still hear a `CheckFinished` with what
+    Ctrl-C ends the check, and so does an exception out of it: the reports then still hear a `CheckFinished` with what
     was known until then, so that a report of an hour's work is not lost to its last minute.
     """
-    delivery = _Delivery(sinks)
+    delivery = _Delivery(reports)
     with ExitStack() as stack:
-        for sink in sinks:
-            stack.callback(sink.close)
+        for report in reports:
+            stack.callback(report.close)
         if isinstance(events, Generator):
-            stack.callback(events.close)  # so that the check stops at once if a sink broke off
+            stack.callback(events.close)  # so that the check stops at once if a report broke off
         try:
             code = delivery.tell_all(events)
             if code is None:
@@ -51,7 +51,7 @@ def deliver(events: Iterator[Event], sinks: Sequence[Sink]) -> int:
 
 
 def _rest(events: Iterator[Event], interrupt: KeyboardInterrupt) -> Iterator[Event]:
-    """What the check still has to say when it is told of a Ctrl-C that did not hit itself, but a sink."""
+    """What the check still has to say when it is told of a Ctrl-C that did not hit itself, but a report."""
     if not isinstance(events, Generator):
         return
     try:
@@ -62,8 +62,8 @@ def _rest(events: Iterator[Event], interrupt: KeyboardInterrupt) -> Iterator[Eve
 
 
 class _Delivery:
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = sinks
+    def __init__(self, reports: Sequence[Report]) -> None:
+        self._reports = reports
         self._results: list[Result] = []
         self._exit_code: int | None = None
         self._began: float | None = None
@@ -81,7 +81,7 @@ class _Delivery:
         return None
 
     def end_early(self, exit_code: int) -> int:
-        """End with what is known, unless the check had not begun or the sinks have heard an end already."""
+        """End with what is known, unless the check had not begun or the reports have heard an end already."""
         if self._began is None:
             return exit_code
         wall_ms = round((time.monotonic() - self._began) * 1000)
@@ -96,9 +96,9 @@ class _Delivery:
     def _tell(self, event: Event) -> None:
         """Tell all, also when one of them fails: a full disk or a closed pipe takes no other report with it."""
         failures = []
-        for sink in self._sinks:
+        for report in self._reports:
             try:
-                sink.handle(event)
+                report.handle(event)
             except Exception as failure:  # noqa: BLE001 - raised below
                 failures.append(failure)
         if failures:

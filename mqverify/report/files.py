@@ -7,53 +7,53 @@ from typing import TextIO
 
 from mqverify.errors import UsageError
 from mqverify.events import CheckFinished, Event
-from mqverify.report.delivery import Sink
+from mqverify.report.delivery import Report
 
 __all__ = ["FORMATS", "open_reports"]
 
 
-def _json(stream: TextIO) -> Sink:
+def _json(stream: TextIO) -> Report:
     from mqverify.report.json import JsonReport
 
     return JsonReport(stream)
 
 
-def _text(stream: TextIO) -> Sink:
+def _text(stream: TextIO) -> Report:
     from mqverify.report.terminal import TerminalReport
 
     return TerminalReport(stream)
 
 
-def _jsonl(stream: TextIO) -> Sink:
+def _jsonl(stream: TextIO) -> Report:
     from mqverify.report.jsonl import JsonLinesReport
 
     return JsonLinesReport(stream)
 
 
-def _junit(stream: TextIO) -> Sink:
+def _junit(stream: TextIO) -> Report:
     from mqverify.report.junit import JunitReport
 
     return JunitReport(stream)
 
 
-def _markdown(stream: TextIO) -> Sink:
+def _markdown(stream: TextIO) -> Report:
     from mqverify.report.markdown import MarkdownReport
 
     return MarkdownReport(stream)
 
 
-FORMATS: dict[str, Callable[[TextIO], Sink]] = {
+FORMATS: dict[str, Callable[[TextIO], Report]] = {
     "json": _json,
     "jsonl": _jsonl,
     "junit": _junit,
     "markdown": _markdown,
     "text": _text,
 }
-"""Name of a format to what makes its sink. A new report is one file and a line here."""
+"""Name of a format to what makes its report. A new one is one file and a line here."""
 
 
-def open_reports(wanted: Iterable[str]) -> list[Sink]:
-    """A sink for each `FORMAT=PATH`; a UsageError for what cannot be written, before anything runs."""
+def open_reports(wanted: Iterable[str]) -> list[Report]:
+    """A report for each `FORMAT=PATH`; a UsageError for what cannot be written, before anything runs."""
     chosen: dict[Path, str] = {}
     for text in wanted:
         name, separator, path = text.partition("=")
@@ -65,15 +65,15 @@ def open_reports(wanted: Iterable[str]) -> list[Sink]:
         if target in chosen:
             raise UsageError(f"--report {text}: {chosen[target]} is written to the same file")
         chosen[target] = text
-    sinks: list[Sink] = []
+    reports: list[Report] = []
     try:
         for target, text in chosen.items():
-            sinks.append(_FileReport(target, text))
+            reports.append(_FileReport(target, text))
     except BaseException:
-        for sink in sinks:
-            sink.close()
+        for report in reports:
+            report.close()
         raise
-    return sinks
+    return reports
 
 
 class _FileReport:
@@ -93,18 +93,18 @@ class _FileReport:
             self._stream = self._draft.open("w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise self._refused(error) from None
-        self._sink = FORMATS[wanted.partition("=")[0]](self._stream)
+        self._report = FORMATS[wanted.partition("=")[0]](self._stream)
 
     def handle(self, event: Event) -> None:
         try:
-            self._sink.handle(event)
+            self._report.handle(event)
         except OSError as error:
             raise self._refused(error) from None
         self._whole = self._whole or isinstance(event, CheckFinished)
 
     def close(self) -> None:
         try:
-            self._sink.close()
+            self._report.close()
             self._stream.close()
             if self._whole and not self._direct:
                 self._draft.replace(self._target)

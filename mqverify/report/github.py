@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mqverify.errors import UsageError
 from mqverify.events import CheckFinished, Event, Result, ScenarioFinished
-from mqverify.report.delivery import Sink
+from mqverify.report.delivery import Report
 from mqverify.report.markdown import MarkdownReport
 from mqverify.report.text import count, plain
 from mqverify.report.words import is_failure, summary_line
@@ -69,24 +69,24 @@ class GithubReport:
 class Unheard:
     """A report that a runner must not obey: what is in specs may look like workflow commands."""
 
-    def __init__(self, stream: TextIO, sink: Sink) -> None:
+    def __init__(self, stream: TextIO, report: Report) -> None:
         self._stream = stream
-        self._sink = sink
+        self._report = report
 
     def handle(self, event: Event) -> None:
         if not isinstance(event, CheckFinished):
-            self._sink.handle(event)
+            self._report.handle(event)
             return
         token = secrets.token_hex(16)  # what nobody can write into a spec beforehand
         self._stream.write(f"::stop-commands::{token}\n")
         try:
-            self._sink.handle(event)
+            self._report.handle(event)
         finally:
             self._stream.write(f"::{token}::\n")
             self._stream.flush()
 
     def close(self) -> None:
-        self._sink.close()
+        self._report.close()
 
 
 class StepSummary:

@@ -8,7 +8,7 @@ from typing import Literal, TextIO
 
 from mqverify.errors import OutputError
 from mqverify.events import CheckFinished, Event
-from mqverify.report.delivery import Sink
+from mqverify.report.delivery import Report
 from mqverify.report.files import FORMATS
 
 __all__ = [
@@ -32,14 +32,14 @@ def standard_reports(
     verbosity: Verbosity,
     color: ColorChoice,
     environment: Mapping[str, str] = os.environ,
-) -> list[Sink]:
+) -> list[Report]:
     """The report on standard output; progress and warnings; in a step of GitHub Actions annotations and its summary."""
     from mqverify.report.progress import ProgressReport
 
     bar = verbosity != "quiet" and not environment.get("CI")
     progress = ProgressReport(sys.stderr, color=wants_color(color, sys.stderr), bar=bar)
     on_github = runs_on_github(environment)
-    reports: list[Sink] = []
+    reports: list[Report] = []
     if output_format == "text":
         from mqverify.report.terminal import TerminalReport
 
@@ -54,7 +54,7 @@ def standard_reports(
         reports.append(GithubReport(sys.stdout))
     else:
         reports.append(FORMATS[output_format](sys.stdout))
-    told: list[Sink] = [_StandardOutput(report) for report in reports]
+    told: list[Report] = [_StandardOutput(report) for report in reports]
     if on_github and (summary := environment.get("GITHUB_STEP_SUMMARY")):
         from mqverify.report.github import StepSummary
 
@@ -70,17 +70,17 @@ def runs_on_github(environment: Mapping[str, str] = os.environ) -> bool:
 class _StandardOutput:
     """A report on standard output. What cannot be written is told as that, unless its reader has gone."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self, report: Report) -> None:
+        self._report = report
 
     def handle(self, event: Event) -> None:
         with told_as_output_error():
-            self._sink.handle(event)
+            self._report.handle(event)
             if isinstance(event, CheckFinished):
                 sys.stdout.flush()
 
     def close(self) -> None:
-        self._sink.close()
+        self._report.close()
 
 
 def output_error(error: OSError) -> OutputError:

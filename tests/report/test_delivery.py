@@ -1,4 +1,4 @@
-"""Events reach all sinks, and the sinks hear an end, whatever happens in between."""
+"""Events reach all reports, and the reports hear an end, whatever happens in between."""
 
 from collections.abc import Iterator
 

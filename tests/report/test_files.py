@@ -33,11 +33,11 @@ def test_refuses_a_folder(tmp_path: Path) -> None:
 def test_replaces_a_report_only_when_the_new_one_is_whole(name: str, tmp_path: Path) -> None:
     target = tmp_path / "report"
     target.write_text("old")
-    [sink] = open_reports([f"{name}={target}"])
+    [report] = open_reports([f"{name}={target}"])
     for event in samples.MIXED[:-1]:
-        sink.handle(event)
+        report.handle(event)
         assert target.read_text() == "old"
-    sink.close()
+    report.close()
     assert target.read_text() == "old"
     deliver(iter(samples.MIXED), open_reports([f"{name}={target}"]))
     assert "a year later" in target.read_text()
