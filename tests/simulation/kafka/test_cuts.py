@@ -15,7 +15,7 @@ from kafka.errors import (
 )
 
 from mqverify.simulation.kernel import SECOND
-from tests.simulation.harness import TOPIC, Harness, read_all
+from tests.simulation.kafka.harness import TOPIC, Harness, read_all
 
 BOTH_WAYS = [("consumer-1", "broker"), ("broker", "consumer-1")]
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.simulation.harness import TOPIC, Harness
+from tests.simulation.kafka.harness import TOPIC, Harness
 
 CONFIG = {
     "group_id": "group",
@@ -79,7 +79,7 @@ def test_other_seed_other_trace() -> None:
 
 def test_the_hash_seed_of_the_interpreter_does_not_matter() -> None:
     program = (
-        "import hashlib; from tests.simulation.test_determinism import trace;"
+        "import hashlib; from tests.simulation.kafka.test_determinism import trace;"
         " print(hashlib.sha256(repr(trace(11)).encode()).hexdigest())"
     )
     workers = [

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mqverify.simulation.kernel import SECOND
-from tests.simulation.harness import TOPIC, Harness
+from tests.simulation.kafka.harness import TOPIC, Harness
 
 DAY = 86_400
 

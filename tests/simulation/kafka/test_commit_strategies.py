@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import applications as apps
-from tests.simulation.harness import Harness
+from tests.simulation.kafka import applications as apps
+from tests.simulation.kafka.harness import Harness
 
 COUNT = 200
 HANDLING = 0.01

@@ -13,7 +13,7 @@ from kafka.errors import (
 )
 
 from mqverify.simulation.kafka.protocol import Fetch
-from tests.simulation.harness import TOPIC, Harness, produce
+from tests.simulation.kafka.harness import TOPIC, Harness, produce
 
 
 @pytest.fixture

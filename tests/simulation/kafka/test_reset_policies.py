@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from tests.simulation.harness import TOPIC, Harness
+from tests.simulation.kafka.harness import TOPIC, Harness
 
 
 def expired(policy: str) -> tuple[Harness, dict[str, Any]]:

@@ -7,7 +7,7 @@ from kafka.errors import NotEnoughReplicasError, OutOfOrderSequenceNumberError
 
 from mqverify.simulation.kafka import protocol as api
 from mqverify.simulation.kernel import SECOND
-from tests.simulation.harness import TOPIC, Harness, read_all
+from tests.simulation.kafka.harness import TOPIC, Harness, read_all
 
 
 def log(harness: Harness) -> str:

@@ -11,7 +11,7 @@ from mqverify.simulation.kafka.protocol import Produce, TopicPartition
 from mqverify.simulation.kafka.retention import apply_retention
 from mqverify.simulation.kafka.settings import BrokerSettings, TopicConfig, wall_clock_ms
 from mqverify.simulation.kernel import MILLISECOND, SECOND
-from tests.simulation.harness import TOPIC, Harness, read_all
+from tests.simulation.kafka.harness import TOPIC, Harness, read_all
 
 DAY = 86_400
 FAST_CHECKS = {"log_retention_check_interval": SECOND // 2, "log_initial_task_delay": SECOND // 2}

@@ -7,7 +7,7 @@ counts in it, takes time in it, fails in it or kills the process in it.
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.harness import TOPIC
+from tests.simulation.kafka.harness import TOPIC
 
 Handle = Callable[[Any], None]
 

@@ -6,7 +6,7 @@ import pytest
 from kafka import ConsumerRebalanceListener
 from kafka.errors import CommitFailedError, KafkaConfigurationError, KafkaError
 
-from tests.simulation.harness import TOPIC, Harness
+from tests.simulation.kafka.harness import TOPIC, Harness
 
 CONFIG = {
     "group_id": "group",

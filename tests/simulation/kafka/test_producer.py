@@ -11,7 +11,7 @@ from kafka.errors import (
 )
 
 from mqverify.simulation.kafka.protocol import Produce
-from tests.simulation.harness import TOPIC, Harness, read_all
+from tests.simulation.kafka.harness import TOPIC, Harness, read_all
 
 
 @pytest.fixture

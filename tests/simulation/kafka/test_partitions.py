@@ -9,7 +9,7 @@ import pytest
 from kafka.errors import InvalidPartitionsError
 from kafka.partitioner.default import DefaultPartitioner
 
-from tests.simulation.harness import TOPIC, Harness, read_all
+from tests.simulation.kafka.harness import TOPIC, Harness, read_all
 
 KEYS = [b"key-%d" % number for number in range(40)] + [b"", b"a", b"\x00\xff", "größe".encode(), b"x" * 1000]
 
