@@ -130,6 +130,8 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class CheckStarted:
+    """What a check is about to do: how many specs, scenarios and runs in all."""
+
     version: str
     specs: int
     scenarios: int
@@ -145,6 +147,8 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioStarted:
+    """Its results come next; `scenario` is its number in the check, from 0, `runs` how many were planned."""
+
     scenario: int
     spec: str
     file: str
@@ -156,6 +160,8 @@ class ScenarioStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
+    """One run is over and judged; what was found in it is in the scenario's results."""
+
     spec: str
     backend: str
     summary: RunSummary
@@ -163,6 +169,8 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFinished:
+    """All runs of one spec on one backend are judged: one result a guarantee, in the order of their codes."""
+
     scenario: int
     spec: str
     file: str
@@ -174,6 +182,8 @@ class ScenarioFinished:
 
 @dataclass(frozen=True, slots=True)
 class CheckFinished:
+    """The last event of every check. `wall_ms` is how long it took, `interrupted` whether Ctrl-C ended it."""
+
     summary: Summary
     exit_code: int
     wall_ms: int

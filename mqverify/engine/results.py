@@ -16,6 +16,7 @@ __all__ = ["code_of", "results_of"]
 
 
 def results_of(scenario: Scenario, gathered: Gathered) -> tuple[Result, ...]:
+    """A result for each guarantee that the spec expects on this backend, in the order of their codes."""
     return tuple(
         _result(scenario, gathered, name, expectation)
         for name, expectation in sorted(
@@ -78,6 +79,7 @@ def _verdict(scenario: Scenario, gathered: Gathered, name: str) -> Verdict:
 
 
 def code_of(name: str) -> str:
+    """The code of a guarantee that specs may name; KeyError for another name."""
     return (catalogue().get(name) or PLANNED[name]).code
 
 

@@ -99,6 +99,7 @@ def _witness(witness: Witness) -> dict[str, Any]:
 
 
 def run_document(spec: str, backend: str, run: RunSummary) -> dict[str, Any]:
+    """One run as documented in docs/reference/json.md."""
     return {
         "spec": spec,
         "backend": backend,

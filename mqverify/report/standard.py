@@ -84,6 +84,7 @@ class _StandardOutput:
 
 
 def output_error(error: OSError) -> OutputError:
+    """What is told when standard output takes no more."""
     return OutputError(f"standard output cannot be written: {error.strerror or error}")
 
 

@@ -226,6 +226,7 @@ def _widths(results: list[Result], unicode: bool) -> list[int]:
 
 
 def run_line(backend: str, run: RunSummary) -> str:
+    """One run in a line: its seed and digest, how it ended, which faults took effect."""
     faults = [
         f"{plain(kind)} {'took effect' if done else plain(f'did not: {why}')}" for _, kind, done, why in run.faults
     ]

@@ -37,10 +37,12 @@ def _kind(result: Result) -> str:
 
 
 def mark_of(result: Result, *, unicode: bool = True) -> str:
+    """The one character, or in ASCII the few, that stand before a result."""
     return _MARKS[_kind(result)][0 if unicode else 1]
 
 
 def style_of(result: Result) -> str:
+    """How a result is coloured, in the words of rich."""
     return _STYLES[_kind(result)]
 
 
@@ -55,6 +57,7 @@ def is_unseen(result: Result) -> bool:
 
 
 def verdict_and_expectation(result: Result) -> str:
+    """The verdict, and what was expected where that is not plain from it."""
     if result.as_expected and result.verdict == result.expected:
         return result.verdict if result.verdict == "held" else f"{result.verdict}, as expected"
     return f"{result.verdict}, expected {result.expected}"
@@ -79,6 +82,7 @@ def measured(result: Result) -> str:
 
 
 def summary_line(end: CheckFinished, results: Sequence[Result]) -> str:
+    """The last line of a report: how many results of each kind, and how long it took."""
     summary = end.summary
     waived = f" ({summary.waived:,} violated as expected)" if summary.waived else ""
     unseen = sum(is_unseen(result) for result in results)

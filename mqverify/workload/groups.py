@@ -123,6 +123,7 @@ def _latecomers(workload: Workload, team: str, delivery: Delivery, added: int) -
 
 
 def producers_of(workload: Workload) -> tuple[Worker, ...]:
+    """The producers of a workload, in their first incarnations."""
     return tuple(Worker(f"producer-{n}", "producer", n, None) for n in range(1, workload.producers + 1))
 
 

@@ -74,11 +74,15 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
+    """A worker that was idle, or has just started, is at work."""
+
     worker: Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
+    """An incarnation is no more; `detail` says what of, where it did not end as it should."""
+
     worker: Worker
     ending: Literal["crashed", "stopped", "finished"]
     detail: str = ""

@@ -101,6 +101,7 @@ def run_simulated(scenario: Scenario, seed: int) -> Recorded:
 
 
 def summarize(scenario: Scenario, seed: int, rows: RunRows, outcome: Outcome, wall_ms: int) -> RunSummary:
+    """What reports are told of a run; `wall_ms` is how long it took on this machine."""
     return RunSummary(
         scenario=scenario.number,
         run=seed,

@@ -40,6 +40,8 @@ class WorkerState:
 
 @dataclass
 class GroupState:
+    """What is known of a group, and how often its consumers were restarted in vain."""
+
     group: ConsumerGroup
     row: Row
     """Its own in `groups`."""

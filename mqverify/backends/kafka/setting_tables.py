@@ -48,6 +48,7 @@ def duration(
     none: str | None = None,
     breaks: str = "",
 ) -> Setting:
+    """A duration; `unit` is the native setting's, in nanoseconds, as is `least`. `none` is the word for no limit."""
     return Setting(
         "duration", part, about, native, unit=unit, least=least, none=none, breaks=breaks, source=_SOURCES[part]
     )
@@ -63,6 +64,7 @@ def size(
     none: str | None = None,
     breaks: str = "",
 ) -> Setting:
+    """A size in bytes, as are `least` and `most`. `none` is the word for no limit."""
     return Setting("size", part, about, native, least=least, most=most, none=none, breaks=breaks, source=_SOURCES[part])
 
 
@@ -77,6 +79,7 @@ def count(
     none: str | None = None,
     breaks: str = "",
 ) -> Setting:
+    """A whole number from `least` to `most`; `also` are words that may stand in its place."""
     source = _SOURCES[part]
     return Setting(
         "count", part, about, native, breaks=breaks, source=source, also=also, least=least, most=most, none=none
@@ -84,6 +87,7 @@ def count(
 
 
 def flag(part: tuple[str, ...], native: str, about: str, *, breaks: str = "") -> Setting:
+    """True or false."""
     return Setting("flag", part, about, native, breaks=breaks, source=_SOURCES[part])
 
 
@@ -96,6 +100,7 @@ def choice(
     later: tuple[str, ...] = (),
     breaks: str = "",
 ) -> Setting:
+    """One of some words, with what Kafka calls each where that is another; `later` are known, and not run yet."""
     table = words if isinstance(words, Mapping) else {word: word for word in words}
     return Setting("choice", part, about, native, breaks=breaks, source=_SOURCES[part], words=table, later=later)
 
@@ -109,5 +114,6 @@ def choices(
     later: tuple[str, ...] = (),
     breaks: str = "",
 ) -> Setting:
+    """One of some words or a list of them, as in `choice`."""
     table = words if isinstance(words, Mapping) else {word: word for word in words}
     return Setting("choices", part, about, native, breaks=breaks, source=_SOURCES[part], words=table, later=later)

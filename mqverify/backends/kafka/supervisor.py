@@ -18,6 +18,8 @@ import subprocess
 import sys
 from types import FrameType
 
+__all__ = ["GRACE_SECONDS"]
+
 GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1

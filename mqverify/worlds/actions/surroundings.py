@@ -15,6 +15,8 @@ __all__ = ["AskAdmin", "Disturb", "Lose", "PassTime"]
 
 
 class PassTime(Action):
+    """Nothing happens for a while; a fresh reader looks before, since what it sees may expire."""
+
     def act(self) -> None:
         self.conductor.read_afresh(f"before pass of fault {self.planned.number}")
         self.begin()
@@ -43,6 +45,8 @@ class Disturb(Action):
 
 
 class Lose(Action):
+    """The next replies to those whom it means are lost, by the world's broker."""
+
     unheard = True
 
     @property

@@ -49,6 +49,8 @@ class _Strike(Action):
 
 
 class Crash(_Strike):
+    """SIGKILL, and another incarnation after a while, if there is to be one."""
+
     there = "alive"
 
     def strike(self, worker: Worker) -> None:
@@ -74,6 +76,8 @@ class Crash(_Strike):
 
 
 class Pause(_Strike):
+    """SIGSTOP, and SIGCONT when its time is over."""
+
     there = "running"  # whoever stands still already cannot be paused, but can be killed
 
     def strike(self, worker: Worker) -> None:
@@ -124,6 +128,8 @@ class Slow(Action):
 
 
 class AddConsumers(Action):
+    """One after the other joins the group, once its groups have come to start."""
+
     @property
     def wanted(self) -> int:
         return self.planned.fault.amount or 0

@@ -21,6 +21,7 @@ _TYPE: Final = "$PersistentConfig"
 
 
 def load(log: Log, now: int) -> Entries:
+    """What the last event of the configuration's stream says; empty where there is none."""
     found = log.read_stream(_STREAM, None, 1, now, backwards=True)
     if isinstance(found, Failed) or not found:
         return {}
@@ -29,6 +30,7 @@ def load(log: Log, now: int) -> Entries:
 
 
 def save(entries: Entries, log: Log, now: int) -> None:
+    """Append all of it as one event, as the server does at every change."""
     found = [
         {"stream": stream, "group": group, "settings": asdict(settings)}
         for (stream, group), settings in entries.items()
