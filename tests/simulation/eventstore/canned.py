@@ -8,23 +8,23 @@ from typing import Any
 
 from mqverify.simulation.eventstore.cluster import SimulatedEventStore
 from mqverify.simulation.eventstore.protocol import Cancel
-from mqverify.simulation.kernel import SECOND, Kernel
+from mqverify.simulation.kernel import SECOND
 from mqverify.simulation.process import Process
+from tests.simulation.in_a_kernel import Applications
 
 URI = "esdb://localhost:2113?Tls=false"
 
 Answers = Callable[[Any], Iterable[Any]]
 
 
-class World:
+class World(Applications):
     """One store; `received` is what it was sent: seconds and request."""
 
     def __init__(self, answers: Answers | None = None, seed: int = 0, **settings: Any) -> None:
-        self.kernel = Kernel(seed)
+        super().__init__(seed)
         self.store = SimulatedEventStore(self.kernel, **settings)
         self.received: list[tuple[float, Any]] = []
         self.tokens: list[Any] = []
-        self.failures: dict[str, BaseException] = {}
         if answers is not None:
             self._answers = answers
             self.store.node = self  # type: ignore[assignment]
@@ -57,29 +57,8 @@ class World:
         process = self.kernel.process(name)
         library = self.store.library(process)
 
-        def ended(failure: BaseException | None) -> None:
-            if failure is not None:
-                self.failures[name] = failure
-
-        process.on_end.append(ended)
-        process.spawn(lambda: application(library), main=True)
-        return process
+        return self.begin(process, lambda: application(library))
 
     def run(self, application: Callable[[Any], Any], name: str = "test") -> Any:
         """Run everything until `application(library)` has returned; its result."""
-        results: list[Any] = []
-        process = self.start(lambda library: results.append(application(library)), name)
-        process.on_end.append(lambda _: self.kernel.stop())
-        self.kernel.run()
-        self.kernel._stopped = False
-        if name in self.failures:
-            raise self.failures.pop(name)
-        assert results, f"{name} did not end"
-        return results[0]
-
-    def sleep(self, seconds: float) -> None:
-        self.kernel.sleep(round(seconds * SECOND))
-
-    @property
-    def seconds(self) -> float:
-        return self.kernel.now / SECOND
+        return self.finish(lambda body: self.start(body, name), application)

@@ -11,8 +11,8 @@ from mqverify.simulation.eventstore.protocol import Append, CaughtUp, Checkpoint
 from mqverify.simulation.eventstore.records import NewEvent, RecordedEvent
 from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.future import Future
-from mqverify.simulation.kernel import SECOND, Kernel
 from mqverify.simulation.process import Process
+from tests.simulation.in_a_kernel import Applications
 
 STREAM = "order-1"
 
@@ -136,13 +136,12 @@ def positions(seen: list[Any]) -> list[int | str]:
     ]
 
 
-class Harness:
-    """Runs applications as processes. An application that fails fails the test, unless its failure is expected."""
+class Harness(Applications):
+    """Applications on one node."""
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        self.kernel = Kernel(seed)
+        super().__init__(seed)
         self.store = SimulatedEventStore(self.kernel, NodeSettings(**settings))
-        self.failures: dict[str, BaseException] = {}
 
     @property
     def node(self) -> Node:
@@ -152,51 +151,24 @@ class Harness:
         """Run `application(library)` as the main task of a process `name`, from now on."""
         process = self.kernel.process(name)
         library = self.store.library(process, observer)
-        return self._begin(process, lambda: application(library))
+        return self.begin(process, lambda: application(library))
 
     def start_raw(self, name: str, application: Callable[["Raw"], Any]) -> Process:
         """The same for code that speaks the protocol itself."""
         process = self.kernel.process(name)
         raw = Raw(self, process)
-        return self._begin(process, lambda: application(raw))
+        return self.begin(process, lambda: application(raw))
 
     def run(self, application: Callable[[Any], Any], name: str = "test") -> Any:
         """Run everything until `application(library)` has returned; its result."""
-        return self._run(self.start, application, name)
+        return self.finish(lambda body: self.start(name, body), application)
 
     def run_raw(self, application: Callable[["Raw"], Any], name: str = "test") -> Any:
-        return self._run(self.start_raw, application, name)
-
-    def sleep(self, seconds: float) -> None:
-        self.kernel.sleep(int(seconds * SECOND))
+        return self.finish(lambda body: self.start_raw(name, body), application)
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` pass."""
         self.run_raw(lambda _: self.sleep(seconds), f"wait until {self.seconds + seconds}")
-
-    @property
-    def seconds(self) -> float:
-        return self.kernel.now / SECOND
-
-    def _begin(self, process: Process, body: Callable[[], Any]) -> Process:
-        def ended(failure: BaseException | None) -> None:
-            if failure is not None:
-                self.failures[process.name] = failure
-
-        process.on_end.append(ended)
-        process.spawn(body, main=True)
-        return process
-
-    def _run(self, start: Callable[..., Process], application: Callable[[Any], Any], name: str) -> Any:
-        results: list[Any] = []
-        process = start(name, lambda given: results.append(application(given)))
-        process.on_end.append(lambda _: self.kernel.stop())
-        self.kernel.run()
-        self.kernel._stopped = False
-        if name in self.failures:
-            raise self.failures.pop(name)
-        assert results, f"{name} did not end"
-        return results[0]
 
 
 class Raw:

@@ -5,20 +5,20 @@ from typing import Any
 
 from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
 from mqverify.simulation.kafka.settings import wall_clock_ms
-from mqverify.simulation.kernel import SECOND, Kernel
+from mqverify.simulation.kernel import SECOND
 from mqverify.simulation.process import Process
+from tests.simulation.in_a_kernel import Applications
 
 TOPIC = "orders"
 
 
-class Harness:
-    """Runs applications as processes. An application that fails fails the test, unless its failure is expected."""
+class Harness(Applications):
+    """Applications on one broker."""
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         settings.setdefault("group_initial_rebalance_delay", SECOND // 2)
-        self.kernel = Kernel(seed)
+        super().__init__(seed)
         self.cluster = SimulatedKafka(self.kernel, BrokerSettings(**settings))
-        self.failures: dict[str, BaseException] = {}
 
     def start(
         self, name: str, application: Callable[[Any], Any], profile: str = "kafka-python", observer: Any = None
@@ -27,40 +27,15 @@ class Harness:
         process = self.kernel.process(name)
         library = self.cluster.library(process, profile, observer)
 
-        def ended(failure: BaseException | None) -> None:
-            if failure is not None:
-                self.failures[name] = failure
-
-        process.on_end.append(ended)
-        process.spawn(lambda: application(library), main=True)
-        return process
+        return self.begin(process, lambda: application(library))
 
     def run(self, application: Callable[[Any], Any], name: str = "test", profile: str = "kafka-python") -> Any:
         """Run everything until `application(library)` has returned; its result."""
-        results: list[Any] = []
-
-        def body(library: Any) -> None:
-            results.append(application(library))
-
-        process = self.start(name, body, profile)
-        process.on_end.append(lambda _: self.kernel.stop())
-        self.kernel.run()
-        self.kernel._stopped = False
-        if name in self.failures:
-            raise self.failures.pop(name)
-        assert results, f"{name} did not end"
-        return results[0]
-
-    def sleep(self, seconds: float) -> None:
-        self.kernel.sleep(int(seconds * SECOND))
+        return self.finish(lambda body: self.start(name, body, profile), application)
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` pass."""
         self.run(lambda _: self.sleep(seconds), f"wait until {self.seconds + seconds}")
-
-    @property
-    def seconds(self) -> float:
-        return self.kernel.now / SECOND
 
     @property
     def clock_ms(self) -> int:
