@@ -119,7 +119,8 @@ FROM (
 WHERE m.outcome = 'acked' AND m.acked_at < s.read_at;
 
 -- What was expected of a reading and not found. `standing` is `missing`, `legal` (removed as the settings allow) or `doubt`
--- (it may lie where the reading did not come, or nobody can tell whether its removal was due); `due` is by time alone.
+-- (it may lie where the reading did not come, or nobody can tell whether its removal was due); `due` is by time alone, and
+-- `due_at` is when it became so where nothing else allowed its removal.
 -- Acked past the end that the broker named, yet found or delivered later: the end was older than the ack, a doubt.
 CREATE OR REPLACE TEMP TABLE unfound AS
 WITH missed AS (
@@ -156,11 +157,11 @@ widest AS (
 weighed AS (
   SELECT
     m.*, coalesce(m.read_at - m.record_time > f.retention, false) AS due,
-    m.position < m.first_position AND coalesce(
-      m.read_at - m.record_time > f.retention OR m.position < f.truncate_before
-      OR b.bytes >= f.retention_bytes OR b.messages_behind >= f.max_count, false
-    ) AS removed,
-    v.position > m.position AS superseded,
+    m.record_time + f.retention AS due_at,
+    coalesce(
+      m.position < f.truncate_before OR b.bytes >= f.retention_bytes OR b.messages_behind >= f.max_count, false
+    ) AS due_otherwise,
+    coalesce(v.position > m.position, false) AS superseded,
     f.retention_bytes IS NOT NULL OR f.max_count IS NOT NULL OR f.truncate_before IS NOT NULL OR coalesce(f.compaction, false)
       AS other_limits,
     later.shown_at
@@ -174,9 +175,10 @@ weighed AS (
 )
 SELECT
   run, reading, partition, message, key, sequence, position, acked_at, read_at, first_position, end_position, due,
+  CASE WHEN due AND NOT due_otherwise AND NOT superseded AND (position IS NOT NULL OR NOT other_limits) THEN due_at END AS due_at,
   CASE
     WHEN position IS NULL THEN CASE WHEN NOT whole OR due OR other_limits THEN 'doubt' ELSE 'missing' END
-    WHEN removed OR superseded THEN 'legal'
+    WHEN superseded OR (position < first_position AND (due OR due_otherwise)) THEN 'legal'
     WHEN position >= read_to AND position < end_position THEN 'doubt'
     WHEN position >= end_position AND (coalesce(shown_at > read_at, false) OR coalesce(isolation = 'read_committed', false))
       THEN 'doubt'
@@ -186,9 +188,12 @@ FROM weighed;
 
 -- Messages that were legally gone at some reading, by their age or otherwise (a limit, an administrator), and the last
 -- reading of their place that still found them (null: none did). Only what happened after that one is excused by their
--- absence. Readings of other sources do not count: `$all` shows what a stream does not any more.
+-- absence, and only what happened from `due_at` on, where nothing but their age allowed it when they were gone first. Readings
+-- of other sources do not count: `$all` shows what a stream does not any more.
 CREATE OR REPLACE TEMP TABLE expired AS
-SELECT u.run, u.message, any_value(f.read_at) AS last_found_at, min(u.read_at) AS gone_at, bool_or(u.due) AS by_age
+SELECT
+  u.run, u.message, any_value(f.read_at) AS last_found_at, min(u.read_at) AS gone_at, bool_or(u.due) AS by_age,
+  arg_min_null(u.due_at, u.read_at) AS due_at
 FROM unfound AS u
 LEFT JOIN (
   SELECT f.run, f.message, max(s.read_at) AS read_at

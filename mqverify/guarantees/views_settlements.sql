@@ -30,8 +30,8 @@ WHERE (s.outcome = 'acked' OR s.rowid IN (SELECT settlement FROM proven_settleme
   );
 
 -- What groups are owed along the sources that they settle. A settlement that covers a message is safe if invoked after
--- `unsafe_until`: when it was first handled, or when a reading last found it before it legally expired; never if neither; at
--- once if parked. What left its parked place again is not safe from then (`unsafe_from`) on; else that is −1.
+-- `unsafe_until`: when it was first handled, or when a reading last found it before it legally expired, and its age allowed that;
+-- never if neither; at once if parked. What left its parked place again is not safe from then (`unsafe_from`) on; else that is −1.
 CREATE OR REPLACE TEMP TABLE owed_along AS
 SELECT
   o.run, o.consumer_group, p.source, coalesce(s.shard, -1) AS shard, p.source_position, o.message, o.key, o.sequence, o.handled_at,
@@ -39,7 +39,7 @@ SELECT
     WHEN o.is_parked OR o.in_doubt THEN -1
     ELSE least(
       coalesce(o.handled_at, 9223372036854775807),
-      CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE coalesce(x.last_found_at, -1) END
+      CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE greatest(x.last_found_at, x.due_at, -1) END
     )
   END AS unsafe_until,
   coalesce(u.parked_until, -1) AS unsafe_from

@@ -158,6 +158,32 @@ def test_a_commit_past_what_had_expired_is_excused() -> None:
     assert "it expired before it was read" in history.verdict("at_least_once").reason
 
 
+@pytest.mark.parametrize(("committed_at", "expected"), [(100, "violated"), (200 + 7 * DAY, "held")])
+def test_what_expired_later_does_not_excuse_a_commit_that_was_too_early(committed_at: int, expected: str) -> None:
+    """Nobody read in between, and before it was due by its age a message was not gone."""
+    history = one_consumer()
+    history.setting("retention", 7 * DAY * MS)
+    history.commit(below=3, at=committed_at)
+    history.handles([0, 1, 2])
+    history.read([], first=3, at=8 * DAY)
+    assert history.verdict("settle_safety").verdict == expected
+
+
+def test_where_a_limit_may_have_removed_it_earlier_its_age_does_not_count() -> None:
+    history = one_consumer()
+    history.setting("retention", 7 * DAY * MS)
+    history.setting("retention_bytes", 250)
+    history.commit(below=2, at=100)
+    history.read([2], first=2, at=8 * DAY)
+    assert history.verdict("settle_safety").verdict == "violated"  # message 1: only its age can have removed it
+    history = one_consumer()
+    history.setting("retention", 7 * DAY * MS)
+    history.setting("retention_bytes", 100)
+    history.commit(below=2, at=100)
+    history.read([2], first=2, at=8 * DAY)
+    assert history.verdict("settle_safety").verdict == "held"
+
+
 def test_a_category_consumer_that_skips_links_and_checkpoints_past_them_is_violated() -> None:
     history = History(partitions=0)
     stream, category = history.place("order-7"), history.place("$ce-order")
