@@ -47,7 +47,8 @@ SELECT
   'the last fault ended at ' || moment(healed_at) || ', and ' || lasting(drain) || ' later ' || the_group(consumer_group)
   || ' still had to handle ' || remaining || CASE remaining WHEN 1 THEN ' message' ELSE ' messages' END
   || ' that had been acknowledged by then; ' || CASE
-    WHEN never > 0 THEN CASE WHEN never = remaining AND never = 1 THEN 'it' ELSE never::VARCHAR END || ' never was handled'
+    WHEN never > 0 THEN CASE WHEN never = remaining AND never = 1 THEN 'it' ELSE never::VARCHAR END
+      || CASE never WHEN 1 THEN ' never was handled' ELSE ' never were handled' END
     ELSE 'the last was handled at ' || moment(cleared_at) END
 FROM left_over
 ORDER BY run, noticed_at, consumer_group, place;

@@ -158,23 +158,24 @@ SELECT
 FROM settlements SEMI JOIN keeping USING (run, consumer_group)
 WHERE covers = 'one' AND action IN ('skip', 'park') AND outcome <> 'failed';
 
--- Settled positions that may stand, and from when on each is surely overwritten (null: never).
+-- Settled positions that may stand, and from when on each is surely overwritten (null: never). What a sink keeps and what the
+-- broker was told are two things: neither overwrites the other.
 CREATE OR REPLACE TEMP TABLE standing_positions AS
 WITH positions AS (
   SELECT
     run, consumer_group, source, coalesce(shard, -1) AS shard, source_position, outcome, invoked_at,
-    CASE WHEN outcome = 'acked' THEN completed_at END AS completed_at, consumer, incarnation
+    CASE WHEN outcome = 'acked' THEN completed_at END AS completed_at, consumer, incarnation, false AS in_sink
   FROM settlements
   WHERE covers = 'below' AND action NOT IN ('retry', 'expire') AND outcome IN ('acked', 'unknown')
     AND (run, consumer_group, source) IN (SELECT (run, consumer_group, source) FROM resumptions)
   UNION ALL
-  SELECT * FROM sink_positions SEMI JOIN resumptions USING (run, consumer_group, source)
+  SELECT *, true FROM sink_positions SEMI JOIN resumptions USING (run, consumer_group, source)
 ),
 overwriting AS (
   SELECT
-    run, consumer_group, source, shard, invoked_at,
+    run, consumer_group, source, shard, in_sink, invoked_at,
     min(completed_at) OVER (
-      PARTITION BY run, consumer_group, source, shard ORDER BY invoked_at RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+      PARTITION BY run, consumer_group, source, shard, in_sink ORDER BY invoked_at RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
     ) AS earliest
   FROM positions
   WHERE outcome = 'acked'
@@ -183,12 +184,22 @@ SELECT p.*, o.earliest AS overwritten_at
 FROM positions AS p
 ASOF LEFT JOIN overwriting AS o
   ON o.run = p.run AND o.consumer_group = p.consumer_group AND o.source = p.source AND o.shard = p.shard
-  AND p.completed_at < o.invoked_at;
+  AND o.in_sink = p.in_sink AND p.completed_at < o.invoked_at;
 
--- Resumptions at none of the positions that may stand, the sink's among them, nor where the reset policy may send them. What
--- a sink holds shows only where effects were recorded.
+-- Resumptions at none of the positions that may stand, nor where the reset policy may send them. Who says that it starts at the
+-- sink's has to, and where the sink surely had one before it asked everybody has to, whatever the broker was told. What a sink
+-- holds shows only where effects were recorded.
 CREATE OR REPLACE TEMP TABLE illegal_resumptions AS
-WITH not_settled AS (
+WITH at_sinks AS (
+  SELECT r.start_row
+  FROM resumptions AS r
+  JOIN sink_positions AS s
+    ON s.run = r.run AND s.consumer_group = r.consumer_group AND s.source = r.source AND s.shard = r.shard
+    AND s.completed_at < r.asked_at
+  UNION
+  SELECT start_row FROM resumptions WHERE start_from = 'sink'
+),
+not_settled AS (
   SELECT *
   FROM resumptions
   WHERE start_from IS DISTINCT FROM 'kept'
@@ -198,7 +209,7 @@ WITH not_settled AS (
       FROM resumptions AS r
       JOIN standing_positions AS s
         ON s.run = r.run AND s.consumer_group = r.consumer_group AND s.source = r.source AND s.shard = r.shard
-        AND s.source_position = r.start_position
+        AND s.source_position = r.start_position AND s.in_sink = (r.start_row IN (SELECT start_row FROM at_sinks))
       WHERE s.invoked_at < r.done_at AND (s.overwritten_at IS NULL OR s.overwritten_at >= r.asked_at)
     )
 ),
@@ -227,6 +238,7 @@ context AS (
   FROM not_settled AS n
   LEFT JOIN standing_positions AS s
     ON s.run = n.run AND s.consumer_group = n.consumer_group AND s.source = n.source AND s.shard = n.shard
+    AND s.in_sink = (n.start_row IN (SELECT start_row FROM at_sinks))
   LEFT JOIN ranges AS g ON g.run = n.run AND g.source = n.source
   LEFT JOIN (
     SELECT n.start_row, max(e.invoked_at) AS expired_at
@@ -255,6 +267,7 @@ off_policy AS (
 )
 SELECT n.*, c.last_position, c.last_by, c.last_incarnation, c.last_completed_at
 FROM not_settled AS n JOIN context AS c USING (start_row)
-WHERE n.start_from IN ('committed', 'sink')
+WHERE n.start_from = 'sink'
+  OR (n.start_from = 'committed' AND n.start_row NOT IN (SELECT start_row FROM at_sinks))
   OR (c.settled AND NOT c.out_of_range)
   OR n.start_row IN (SELECT start_row FROM off_policy);

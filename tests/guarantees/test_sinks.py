@@ -84,6 +84,25 @@ def test_an_effect_between_the_question_and_the_start_does_not_make_the_older_po
         assert read_all(history).verdict("legal_resume").verdict == "held"
 
 
+@pytest.mark.parametrize(
+    ("start", "start_from", "expected"),
+    [(1, "sink", "held"), (3, "sink", "violated"), (3, "committed", "violated"), (1, "committed", "held")],
+)
+def test_what_the_broker_was_told_is_not_the_sinks_position(start: int, start_from: str, expected: str) -> None:
+    """MQ132: with automatic commits beside a sink that keeps positions the broker may be told more; nobody starts there."""
+    history = History()
+    history.setting("sink.group", "transactional")
+    history.sends(4)
+    history.assign("consumer-1", start=0)
+    history.handle(0, "consumer-1", at=20, started=21, ended=23)
+    history.effect(0, "consumer-1", at=22)
+    history.commit("consumer-1", below=3, at=30)
+    history.worker("consumer-1", ended=35, ending="crashed")
+    history.assign("consumer-2", start=start, start_from=start_from, at=40)
+    history.handles(range(start, 4), "consumer-2")
+    assert read_all(history).verdict("legal_resume").verdict == expected
+
+
 def test_a_start_by_the_reset_policy_though_the_sink_has_a_position_is_violated() -> None:
     """Known by an earlier start from the sink, or by what the run says of its sinks."""
     history = History()
