@@ -31,7 +31,7 @@ WHERE (s.outcome = 'acked' OR s.rowid IN (SELECT settlement FROM proven_settleme
 
 -- What groups are owed along the sources that they settle. A settlement that covers a message is safe if invoked after
 -- `unsafe_until`: when it was first handled, or when a reading last found it before it legally expired, and its age allowed that;
--- never if neither; at once if parked. What left its parked place again is not safe from then (`unsafe_from`) on; else that is −1.
+-- never if neither; at once (−1) if parked. What left its parked place again is not safe from then (`unsafe_from`) on; else that is −1.
 CREATE OR REPLACE TEMP TABLE owed_along AS
 SELECT
   o.run, o.consumer_group, p.source, coalesce(s.shard, -1) AS shard, p.source_position, o.message, o.key, o.sequence, o.handled_at,
@@ -39,7 +39,7 @@ SELECT
     WHEN o.is_parked OR o.in_doubt THEN -1
     ELSE least(
       coalesce(o.handled_at, 9223372036854775807),
-      CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE greatest(x.last_found_at, x.due_at, -1) END
+      CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE greatest(x.last_found_at, x.due_at, 0) END
     )
   END AS unsafe_until,
   coalesce(u.parked_until, -1) AS unsafe_from
@@ -50,6 +50,31 @@ SEMI JOIN (SELECT DISTINCT run, consumer_group, source FROM counted_settlements)
 LEFT JOIN parked_until AS u ON u.run = o.run AND u.consumer_group = o.consumer_group AND u.message = o.message
 LEFT JOIN shards AS s ON s.run = o.run AND s.consumer_group = o.consumer_group AND s.key = o.key
 LEFT JOIN expired AS x ON x.run = o.run AND x.message = o.message;
+
+-- Of messages that their absence would excuse: who had been handed one, which was not gone for it. Its settlements that cover
+-- the message are not excused, until the message was handled or what it lies in was taken from it.
+CREATE OR REPLACE TEMP TABLE in_hand AS
+WITH handed AS (
+  SELECT
+    d.run, d.consumer_group, d.consumer, d.incarnation, o.source, o.source_position, o.message, o.key, o.sequence, o.handled_at,
+    max(d.delivered_at) AS delivered_at
+  FROM owed_along AS o
+  JOIN deliveries AS d ON d.run = o.run AND d.consumer_group = o.consumer_group AND d.source = o.source AND d.message = o.message
+  WHERE o.unsafe_until >= 0 AND o.unsafe_from < 0 AND o.unsafe_until < coalesce(o.handled_at, 9223372036854775807)
+  GROUP BY ALL
+),
+until AS (
+  SELECT h.*, least(coalesce(h.handled_at, 9223372036854775807), coalesce(t.ended_at, 9223372036854775807)) AS unsafe_until
+  FROM handed AS h
+  ASOF LEFT JOIN tenures AS t
+    ON t.run = h.run AND t.consumer_group = h.consumer_group AND t.source = h.source AND t.consumer = h.consumer
+    AND t.incarnation = h.incarnation AND h.delivered_at >= t.began_at
+)
+SELECT *, max(unsafe_until) OVER (
+    PARTITION BY run, consumer_group, consumer, incarnation, source ORDER BY source_position, message
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  ) AS so_far
+FROM until;
 
 -- Settlements that cover a message too early, with the message that was handled last, or never, of all they cover. Along
 -- a source only messages that raise the running maximum of `unsafe_until` matter: one ASOF join finds the one.
@@ -117,6 +142,23 @@ covered AS (
     ON o.run = s.run AND o.consumer_group = s.consumer_group AND o.source = s.source
     AND o.source_position = s.source_position
   WHERE s.covers = 'one' AND s.message IS NULL AND s.invoked_at > o.unsafe_from
+  UNION ALL
+  SELECT
+    s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
+    s.source_position, h.message, h.key, h.sequence, h.source_position, h.handled_at, h.unsafe_until
+  FROM below AS s
+  ASOF JOIN (SELECT * FROM in_hand WHERE so_far IS NULL OR unsafe_until > so_far) AS h
+    ON h.run = s.run AND h.consumer_group = s.consumer_group AND h.source = s.source AND h.consumer = s.consumer
+    AND h.incarnation = s.incarnation AND s.source_position > h.source_position
+  UNION ALL
+  SELECT
+    s.settlement, s.run, s.consumer_group, s.consumer, s.incarnation, s.source, s.action, s.settled_by, s.invoked_at,
+    s.source_position, h.message, h.key, h.sequence, h.source_position, h.handled_at, h.unsafe_until
+  FROM counted_settlements AS s
+  JOIN in_hand AS h
+    ON h.run = s.run AND h.consumer_group = s.consumer_group AND h.source = s.source AND h.consumer = s.consumer
+    AND h.incarnation = s.incarnation AND h.source_position = s.source_position
+  WHERE s.covers = 'one'
 )
 SELECT *
 FROM covered

@@ -164,8 +164,48 @@ def test_what_expired_later_does_not_excuse_a_commit_that_was_too_early(committe
     history = one_consumer()
     history.setting("retention", 7 * DAY * MS)
     history.commit(below=3, at=committed_at)
-    history.handles([0, 1, 2])
     history.read([], first=3, at=8 * DAY)
+    assert history.verdict("settle_safety").verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("committer", "handled", "expected"),
+    [("consumer-1", [], "violated"), ("consumer-1", [0], "held"), ("consumer-2", [], "held")],
+)
+def test_what_is_gone_later_was_not_gone_for_who_had_it_in_hand(
+    committer: str, handled: list[int], expected: str
+) -> None:
+    """A limit on size may have removed it at any time, but the one who committed past it had been handed it."""
+    history = one_consumer()
+    history.setting("retention_bytes", 0)
+    history.deliver(0, result="failed")
+    history.handles(handled)
+    history.commit(committer, below=1)
+    history.read([], first=3)
+    assert history.verdict("settle_safety").verdict == expected
+
+
+def test_who_lost_the_partition_again_has_nothing_of_it_in_hand() -> None:
+    history = one_consumer()
+    history.setting("retention_bytes", 0)
+    history.deliver(0, result="failed")
+    history.revoke()
+    history.assign(start=3)
+    history.commit(below=3)
+    history.read([], first=3)
+    assert history.verdict("settle_safety").verdict == "held"
+
+
+@pytest.mark.parametrize(("action", "expected"), [("skip", "violated"), ("ack", "violated"), ("retry", "inconclusive")])
+def test_a_skip_of_what_is_gone_later_is_no_more_excused_than_another(action: str, expected: str) -> None:
+    history = History()
+    history.group(delivery="competing")
+    history.setting("max_count", 1)
+    history.sends(3)
+    history.deliver(0, result="failed")
+    history.settle_one(0, action)
+    history.read([2], first=2)
+    history.read_parked([])
     assert history.verdict("settle_safety").verdict == expected
 
 
