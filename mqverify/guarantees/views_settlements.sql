@@ -158,7 +158,7 @@ covered AS (
   JOIN in_hand AS h
     ON h.run = s.run AND h.consumer_group = s.consumer_group AND h.source = s.source AND h.consumer = s.consumer
     AND h.incarnation = s.incarnation AND h.source_position = s.source_position
-  WHERE s.covers = 'one'
+  WHERE s.covers = 'one' AND s.action <> 'park'  -- a parked link that leads nowhere any more was right when it was written
 )
 SELECT *
 FROM covered
