@@ -102,14 +102,15 @@ FROM known;
 CREATE OR REPLACE TEMP VIEW expected AS
 SELECT
   s.run, s.reading, s.partition, s.first_position, s.end_position, s.read_to, s.read_at, s.whole, s.isolation,
-  m.message, m.key, m.sequence, m.position, m.acked_at, coalesce(m.record_time, m.first_invoked) AS record_time
+  m.message, m.key, m.sequence, m.position, m.acked_at, coalesce(m.record_time, m.first_invoked) AS record_time,
+  m.first_invoked
 FROM seen_places AS s SEMI JOIN comparable_clocks USING (run)
 JOIN messages AS m ON m.run = s.run AND m.partition = s.partition
 WHERE m.outcome = 'acked' AND m.acked_at < s.read_at
 UNION ALL
 SELECT
   s.run, s.reading, NULL, NULL, NULL, NULL, s.read_at, s.whole, s.isolation,
-  m.message, m.key, m.sequence, NULL, m.acked_at, coalesce(m.record_time, m.first_invoked)
+  m.message, m.key, m.sequence, NULL, m.acked_at, coalesce(m.record_time, m.first_invoked), m.first_invoked
 FROM (
   SELECT run, reading, any_value(isolation) AS isolation, min(read_at) AS read_at, bool_and(whole) AS whole
   FROM seen_places SEMI JOIN comparable_clocks USING (run)
@@ -121,6 +122,7 @@ WHERE m.outcome = 'acked' AND m.acked_at < s.read_at;
 -- What was expected of a reading and not found. `standing` is `missing`, `legal` (removed as the settings allow) or `doubt`
 -- (it may lie where the reading did not come, or nobody can tell whether its removal was due); `due` is by time alone, and
 -- `due_at` is when it became so where nothing else allowed its removal.
+-- Where nobody knows a message's position, it lies behind what was acknowledged before it was sent: that is there, so it is not gone.
 -- Acked past the end that the broker named, yet found or delivered later: the end was older than the ack, a doubt.
 CREATE OR REPLACE TEMP TABLE unfound AS
 WITH missed AS (
@@ -164,8 +166,9 @@ weighed AS (
     coalesce(v.position > m.position, false) AS superseded,
     f.retention_bytes IS NOT NULL OR f.max_count IS NOT NULL OR f.truncate_before IS NOT NULL OR coalesce(f.compaction, false)
       AS other_limits,
-    later.shown_at
+    later.shown_at, m.whole AND coalesce(h.since < m.first_invoked, false) AS behind_what_is_there
   FROM missed AS m
+  LEFT JOIN shown_since AS h ON h.run = m.run AND h.reading = m.reading AND h.partition = m.partition
   LEFT JOIN widest AS f
     ON f.run = m.run AND f.reading = m.reading AND coalesce(f.partition, -1) = coalesce(m.partition, -1)
   LEFT JOIN behind AS b ON b.run = m.run AND b.reading = m.reading AND b.message = m.message
@@ -177,6 +180,7 @@ SELECT
   run, reading, partition, message, key, sequence, position, acked_at, read_at, first_position, end_position, due,
   CASE WHEN due AND NOT due_otherwise AND NOT superseded AND (position IS NOT NULL OR NOT other_limits) THEN due_at END AS due_at,
   CASE
+    WHEN position IS NULL AND behind_what_is_there THEN 'missing'
     WHEN position IS NULL THEN CASE WHEN NOT whole OR due OR other_limits THEN 'doubt' ELSE 'missing' END
     WHEN superseded OR (position < first_position AND (due OR due_otherwise)) THEN 'legal'
     WHEN position >= read_to AND position < end_position THEN 'doubt'

@@ -2,7 +2,10 @@
 
 import pytest
 
+from mqverify.history.tables import TABLES
 from tests.guarantees.histories import DAY, MS, History
+
+SENT_TO = TABLES["sends"].column_names.index("partition") - 2
 
 
 def expired(retention: object = 7 * DAY * MS, days: int = 8) -> History:
@@ -264,6 +267,19 @@ def test_unknown_positions_that_are_due_by_time_are_no_obligation() -> None:
 
 
 # --- MQ122
+
+
+@pytest.mark.parametrize(("found", "expected"), [([1, 2], "held"), ([2], "held"), ([1], "violated")])
+def test_what_was_sent_behind_what_is_there_cannot_have_been_removed(found: list[int], expected: str) -> None:
+    """Acks that tell no position: a limit may have removed the first message, but the last is missed."""
+    history = History()
+    history.setting("max_count", 2)
+    for message in range(3):
+        history.send(message, located=False)
+        history.rows.tables["sends"][-1][SENT_TO] = 0
+    history.read(found, first=min(found), end=3)
+    verdict = history.verdict("durable")
+    assert verdict.verdict == expected
 
 
 def test_unlimited_retention_keeps_everything_past_a_week() -> None:
