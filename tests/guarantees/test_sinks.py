@@ -89,7 +89,7 @@ def test_an_effect_between_the_question_and_the_start_does_not_make_the_older_po
     [(1, "sink", "held"), (3, "sink", "violated"), (3, "committed", "violated"), (1, "committed", "held")],
 )
 def test_what_the_broker_was_told_is_not_the_sinks_position(start: int, start_from: str, expected: str) -> None:
-    """MQ132: with automatic commits the broker may be told more than a sink that keeps positions; nobody starts there."""
+    """MQ132: with automatic commits the broker may be told more than the sink keeps; nobody starts there."""
     history = History()
     history.setting("sink.group", "transactional")
     history.sends(4)
