@@ -58,7 +58,9 @@ SELECT run, 'until a group moved' AS figure, (moved_at - healed_at)::DOUBLE AS v
 FROM stirrings
 WHERE source IS NULL AND moved_at IS NOT NULL
 UNION ALL
-SELECT run, 'until its debts were cleared', max(handled_at - healed_at), lasting(max(handled_at - healed_at))
+SELECT
+  run, 'until its debts were cleared',
+  CASE WHEN bool_or(handled_at IS NULL) THEN 'infinity'::DOUBLE ELSE max(handled_at - healed_at)::DOUBLE END,
+  CASE WHEN bool_or(handled_at IS NULL) THEN 'endless' ELSE lasting(max(handled_at - healed_at)) END
 FROM dues
-WHERE handled_at IS NOT NULL
 GROUP BY run, consumer_group;

@@ -42,6 +42,14 @@ def test_it_holds_when_the_group_moves_in_time_and_says_when() -> None:
     ]  # fmt: skip
 
 
+def test_debts_that_were_never_cleared_are_not_told_as_cleared() -> None:
+    history = struck(drained=False)
+    handle(history, range(4), 500)
+    assert [(one.name, one.shown) for one in history.verdict(NAME).figures] == [
+        ("until a group moved", "301 ms"), ("until its debts were cleared", "endless"),
+    ]  # fmt: skip
+
+
 def test_a_group_that_stands_still_for_longer_is_violated() -> None:
     history = struck()
     handle(history, range(10), 1250)
