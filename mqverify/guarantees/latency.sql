@@ -21,8 +21,14 @@ WITH slow AS (SELECT * FROM percentiles WHERE took IS NULL OR took > allowed),
 slower AS (
   SELECT s.run, s.consumer_group, s.name, count(*) AS too_slow
   FROM slow AS s JOIN latencies AS l USING (run, consumer_group)
-  WHERE l.took IS NULL OR l.took > s.allowed
+  WHERE NOT l.in_doubt AND (l.took IS NULL OR l.took > s.allowed)
   GROUP BY s.run, s.consumer_group, s.name
+),
+slowest AS (
+  SELECT *
+  FROM latencies SEMI JOIN slow USING (run, consumer_group)
+  WHERE NOT in_doubt
+  QUALIFY row_number() OVER (PARTITION BY run, consumer_group ORDER BY took DESC NULLS FIRST, message DESC) = 1
 )
 SELECT
   s.run, s.consumer_group, w.key, [w.message] AS messages, NULL::BIGINT AS place, coalesce(w.handled_at, w.first_invoked) AS noticed_at,
@@ -35,7 +41,7 @@ SELECT
     ELSE 'first handled at ' || moment(w.handled_at) || ', after ' || lasting(w.took) END AS sentence
 FROM slow AS s
 JOIN slower AS n USING (run, consumer_group, name)
-JOIN latencies AS w ON w.run = s.run AND w.consumer_group = s.consumer_group AND w.rank = w.measured
+JOIN slowest AS w ON w.run = s.run AND w.consumer_group = s.consumer_group
 ORDER BY s.run, s.consumer_group, s.permille;
 
 -- figures

@@ -14,14 +14,18 @@
 
 -- obligations
 SELECT run, count(DISTINCT (partition, message)) AS obligations
-FROM first_copies
+FROM first_copies JOIN (
+  SELECT run, reading, partition, key, producer, max(first_invoked) AS sent_last
+  FROM first_copies
+  GROUP BY run, reading, partition, key, producer
+) USING (run, reading, partition, key, producer)
 WHERE certain AND acked_invoked < sent_last
 GROUP BY run;
 
 -- violations
 WITH late AS (
   SELECT *
-  FROM first_copies
+  FROM jumbled_copies
   WHERE certain AND acked_invoked < sent_before_it
   QUALIFY row_number() OVER (PARTITION BY run, partition, message ORDER BY read_at, reading) = 1
 )
@@ -33,7 +37,7 @@ SELECT
   || ', and lies behind it: a fresh reader that began at ' || moment(a.read_at) || ' found them at '
   || lies_at(p.name, a.position) || ' and at ' || b.position AS sentence
 FROM late AS a
-JOIN first_copies AS b
+JOIN jumbled_copies AS b
   ON b.run = a.run AND b.reading = a.reading AND b.partition = a.partition AND b.key = a.key AND b.producer = a.producer
   AND b.first_invoked = a.sent_before_it AND b.position < a.position
 LEFT JOIN places AS p ON p.run = a.run AND p.id = a.partition

@@ -179,8 +179,8 @@ SELECT
 FROM lasting AS l
 ASOF LEFT JOIN clearing AS c ON c.run = l.run AND c.consumer_group = l.consumer_group AND l.ended_at >= c.acked_at;
 
--- From the first send of an owed message to when it was first handled (`took`; null: never), and its rank of `measured` of the
--- group, the slowest last. `doubtful`: how many of the group's may have been parked where nobody looked.
+-- From the first send of an owed message to when it was first handled (`took`; null: never). `in_doubt`: it may have been
+-- parked where nobody looked.
 CREATE OR REPLACE TEMP TABLE latencies AS
 WITH asked AS (
   SELECT r.run, r.ended_at
@@ -193,26 +193,14 @@ under_way AS (
     o.handled_at - o.first_invoked AS took, coalesce(o.handled_at, a.ended_at) AS left_at
   FROM owed AS o JOIN asked AS a USING (run)
   WHERE NOT o.is_parked
-),
-outside AS (
-  SELECT u.*
-  FROM under_way AS u
-  ASOF LEFT JOIN disturbances AS d
-    ON d.run = u.run AND d.consumer_group = u.consumer_group AND u.left_at >= d.began_at
-  WHERE d.cleared_at IS NULL OR d.cleared_at < u.first_invoked
 )
-SELECT
-  o.* EXCLUDE (in_doubt, left_at), row_number() OVER (PARTITION BY run, consumer_group ORDER BY o.took NULLS LAST, o.message) AS rank,
-  t.measured, t.doubtful
-FROM outside AS o
-JOIN (
-  SELECT run, consumer_group, count(*) FILTER (NOT in_doubt) AS measured, count(*) FILTER (in_doubt) AS doubtful
-  FROM outside
-  GROUP BY run, consumer_group
-) AS t USING (run, consumer_group)
-WHERE NOT o.in_doubt;
+SELECT u.* EXCLUDE (left_at)
+FROM under_way AS u
+ASOF LEFT JOIN disturbances AS d
+  ON d.run = u.run AND d.consumer_group = u.consumer_group AND u.left_at >= d.began_at
+WHERE d.cleared_at IS NULL OR d.cleared_at < u.first_invoked;
 
--- Each percentile that a scenario bounds: the nearest rank, and how many of the group took longer than that.
+-- Each percentile that a scenario bounds: the nearest rank of the `measured` of a group, and how many there were in doubt.
 CREATE OR REPLACE TEMP TABLE percentiles AS
 WITH bounds_given AS (
   SELECT
@@ -220,6 +208,16 @@ WITH bounds_given AS (
     CASE p.name WHEN 'p50' THEN 500 WHEN 'p95' THEN 950 WHEN 'p99' THEN 990 WHEN 'p999' THEN 999 WHEN 'max' THEN 1000 END AS permille
   FROM runs AS r JOIN parameters AS p USING (scenario)
   WHERE p.guarantee = 'latency' AND p.name <> 'outside_faults'
+),
+ranked AS (
+  SELECT
+    run, consumer_group, list_sort(list(took) FILTER (NOT in_doubt), 'ASC', 'NULLS LAST') AS slowest_last,
+    count(*) FILTER (NOT in_doubt) AS measured, count(*) FILTER (in_doubt) AS doubtful
+  FROM latencies
+  GROUP BY run, consumer_group
 )
-SELECT b.name, b.permille, b.allowed, l.run, l.consumer_group, l.took, l.measured, l.doubtful
-FROM latencies AS l JOIN bounds_given AS b ON b.run = l.run AND l.rank = (l.measured * b.permille + 999) // 1000;
+SELECT
+  b.name, b.permille, b.allowed, r.run, r.consumer_group, r.slowest_last[(r.measured * b.permille + 999) // 1000] AS took,
+  r.measured, r.doubtful
+FROM ranked AS r JOIN bounds_given AS b USING (run)
+WHERE r.measured > 0 AND b.permille IS NOT NULL;

@@ -12,8 +12,19 @@ WHERE l.subscribed
 GROUP BY l.run, l.reader, l.source, l.message;
 
 -- Where the first occurrence of a message comes before the first of one surely sent before it: one row for the latter.
+-- Only keys of which one was first tried before the one just before it (`jumbled`) can have any.
 CREATE OR REPLACE TEMP TABLE misplaced AS
-WITH followed AS (
+WITH jumbled AS (
+  SELECT DISTINCT run, reader, source, key
+  FROM (
+    SELECT
+      run, reader, source, key, first_invoked,
+      lag(first_invoked) OVER (PARTITION BY run, reader, source, key ORDER BY first_position) AS before_it
+    FROM occurrences
+  )
+  WHERE first_invoked < before_it
+),
+followed AS (
   SELECT
     *,
     max(first_invoked) OVER (
@@ -22,7 +33,7 @@ WITH followed AS (
     max(first_invoked) OVER (
       PARTITION BY run, reader, source, key ORDER BY first_position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS any_producer
-  FROM occurrences
+  FROM occurrences SEMI JOIN jumbled USING (run, reader, source, key)
 ),
 late AS MATERIALIZED (SELECT * FROM followed WHERE same_producer > acked_invoked OR any_producer > acked_at)
 SELECT a.*, b.message AS other, b.sequence AS other_sequence, b.first_position AS other_position

@@ -1,8 +1,7 @@
 -- Shared pieces of MQ116, MQ123 and MQ125: how messages lie where they are stored. How pieces are made: views.sql.
 
 -- Of each message that a reading of its own place found there (not by links, nor aborted): the first {position} of it, who
--- sent it when, and `certain`: nothing can have lain before that the reading could not see. `sent_last` is the latest first
--- try of all that the reading found of that key and producer, `sent_before_it` of those that lie before it.
+-- sent it when, and `certain`: nothing can have lain before that the reading could not see.
 CREATE OR REPLACE TEMP TABLE first_copies AS
 WITH lying AS (
   SELECT run, reading, partition, message, min(position) AS position
@@ -12,15 +11,29 @@ WITH lying AS (
 )
 SELECT
   l.run, l.reading, l.partition, l.message, l.position, m.key, m.sequence, m.producer, m.first_invoked, m.acked_invoked, w.read_at,
-  coalesce(w.since < m.first_invoked, false) AS certain,
-  max(m.first_invoked) OVER of_producer AS sent_last,
-  max(m.first_invoked) OVER (
-    of_producer ORDER BY l.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-  ) AS sent_before_it
+  coalesce(w.since < m.first_invoked, false) AS certain
 FROM lying AS l
 JOIN messages AS m USING (run, message)
-LEFT JOIN shown_since AS w ON w.run = l.run AND w.reading = l.reading AND w.partition = l.partition
-WINDOW of_producer AS (PARTITION BY l.run, l.reading, l.partition, m.key, m.producer);
+LEFT JOIN shown_since AS w ON w.run = l.run AND w.reading = l.reading AND w.partition = l.partition;
+
+-- Those of a key and producer of which one was first tried before the one just before it; elsewhere none lies behind what
+-- was sent after it. `sent_before_it`: the latest first try of those that lie before it.
+CREATE OR REPLACE TEMP TABLE jumbled_copies AS
+WITH jumbled AS (
+  SELECT DISTINCT run, reading, partition, key, producer
+  FROM (
+    SELECT
+      run, reading, partition, key, producer, first_invoked,
+      lag(first_invoked) OVER (PARTITION BY run, reading, partition, key, producer ORDER BY position) AS before_it
+    FROM first_copies
+  )
+  WHERE first_invoked < before_it
+)
+SELECT
+  *, max(first_invoked) OVER (
+    PARTITION BY run, reading, partition, key, producer ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  ) AS sent_before_it
+FROM first_copies SEMI JOIN jumbled USING (run, reading, partition, key, producer);
 
 -- Messages that readings found in more than one {position} of where messages lie, with the first two. `look`: one reading, or
 -- all of the end at once, since one shows what another one does not.
