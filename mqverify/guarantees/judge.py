@@ -60,6 +60,7 @@ def judge(
     queries = "\n".join(f"{one.obligations}\n{one.violations}\n{one.figures or ''}" for one in chosen)
     with shared_pieces(connection, f"{queries}\n{witness_query()}\n{_DOUBTS}"):
         counted = {one.name: _count(connection, one, runs_asking[one.name]) for one in chosen}
+        connection.execute("DROP TABLE IF EXISTS temp.broken")
         doubts = _doubts(connection, chosen)
         shown = [(name, run, first) for name in names for run, first in counted[name].first.items()]
         seen = witnesses(connection, [(run, first) for _, run, first in shown], scenario_of, vocabulary or {})
@@ -105,21 +106,21 @@ def _count(connection: duckdb.DuckDBPyConnection, guarantee: Guarantee, runs: se
         tested = connection.execute(
             f"SELECT run, sum(obligations)::BIGINT FROM ({guarantee.obligations}) GROUP BY run"
         ).fetchall()
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE broken AS {guarantee.violations}")
-        broken = connection.execute("SELECT run, count(*), min(rowid) FROM broken GROUP BY run").fetchall()
+        created = connection.execute(f"CREATE OR REPLACE TEMP TABLE broken AS {guarantee.violations}").fetchone()
+        broken: list[tuple[int, int]] = []
         rows: list[tuple[Any, ...]] = []
-        if broken:
+        if created != (0,):
+            broken = connection.execute("SELECT run, count(*) FROM broken GROUP BY run").fetchall()
             rows = connection.execute(
                 "SELECT run, consumer_group, key, messages, place, noticed_at, sentence FROM broken "
                 "WHERE rowid IN (SELECT min(rowid) FROM broken GROUP BY run) ORDER BY run"
             ).fetchall()
-        connection.execute("DROP TABLE temp.broken")
         measured = [] if guarantee.figures is None else connection.execute(guarantee.figures).fetchall()
     except duckdb.Error as error:
         raise InternalError(f"the queries of {guarantee.name} ({guarantee.source_file}) fail: {error}") from error
     return _Counted(
         obligations={run: count for run, count in tested if run in runs},
-        violations={run: count for run, count, _ in broken if run in runs},
+        violations={run: count for run, count in broken if run in runs},
         first={row[0]: Shown(*row[1:]) for row in rows if row[0] in runs},
         figures=_figures(measured, runs),
     )
