@@ -28,10 +28,7 @@ CREATE OR REPLACE TEMP MACRO the_group(group_name) AS
 CREATE OR REPLACE TEMP MACRO moment(ns) AS
   CASE
     WHEN ns < 3600000000000 THEN printf('%.3f s', ns / 1e9)
-    ELSE printf(
-      '%dd %02d:%02d:%02d.%03d', ns // 86400000000000, ns % 86400000000000 // 3600000000000,
-      ns % 3600000000000 // 60000000000, ns % 60000000000 // 1000000000, ns % 1000000000 // 1000000
-    )
+    ELSE ns // 86400000000000 || strftime(make_timestamp(ns // 1000), 'd %H:%M:%S.%g')
   END;
 
 -- How long something took: 350 us, 12.34 ms, 2.5 s; from an hour on as `moment` writes it
