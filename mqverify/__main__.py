@@ -1,9 +1,11 @@
 """`mqverify`, and `python -m mqverify`: the one place where exceptions become messages and exit codes."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from mqverify.errors import MqverifyError, OutputError, SpecError
 from mqverify.report import exits
@@ -14,6 +16,8 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
+    _open_what_is_closed()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us gets what is known, as with Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # what the terminal's encoding lacks is shown escaped, it never crashes us
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -37,7 +41,7 @@ def _run(arguments: list[str]) -> int:
         elif code == exits.OUR_BUG:
             _tell_bug(error, arguments)
         elif code == exits.INTERRUPTED:
-            sys.stderr.write("interrupted before anything was judged\n")
+            _say("interrupted before anything was judged\n")
         elif isinstance(error, SpecError):
             _tell_diagnostics(error)
         elif isinstance(error, MqverifyError):
@@ -45,8 +49,15 @@ def _run(arguments: list[str]) -> int:
         return code
 
 
+def _open_what_is_closed() -> None:
+    """Where a shell has closed a stream (`>&-`), nobody reads it: what we write there goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as we live
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as we live
+
+
 def _invoke(arguments: list[str]) -> int:
-    from pathlib import Path
 
     from mqverify.cli import app
     from mqverify.cli.defaults import defaults_for
@@ -74,6 +85,16 @@ def _named(error: BaseException) -> BaseException:
     return output_error(error) if traceback.extract_tb(error.__traceback__)[-1].name == "echo" else error
 
 
+def _say(text: str) -> None:
+    """Write to standard error. Where nobody takes it any more, the exit code still says how it ended."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def _silence_stdout() -> None:
     """Whoever read our output has gone (`mqverify … | head`): Python's own flush at exit must not complain either."""
     with suppress(OSError):
@@ -84,7 +105,7 @@ def _tell_diagnostics(error: SpecError) -> None:
     from mqverify.spec.render import render
 
     for diagnostic in error.diagnostics:
-        sys.stderr.write(f"{render(diagnostic)}\n\n")
+        _say(f"{render(diagnostic)}\n\n")
     _tell(f"{error}; nothing was run")
 
 
@@ -92,13 +113,12 @@ def _tell(message: str) -> None:
     from mqverify.report.text import plain
 
     safe = plain(message, keep="\n")
-    sys.stderr.write(f"error: {safe}\n")
+    _say(f"error: {safe}\n")
 
 
 def _tell_bug(error: BaseException, arguments: list[str]) -> None:
     import platform
     import traceback
-    from pathlib import Path
 
     from mqverify import __version__
 
@@ -113,7 +133,7 @@ def _tell_bug(error: BaseException, arguments: list[str]) -> None:
         hint = "`mqverify -v …` shows the traceback. Report it (CONTRIBUTING.md says how)"
     _tell(f"this is a bug of mqverify, not a mistake of yours.\n{shown}")
     version, python, machine = __version__, platform.python_version(), platform.platform()
-    sys.stderr.write(f"{hint} with mqverify {version}, Python {python}, {machine}.\n")
+    _say(f"{hint} with mqverify {version}, Python {python}, {machine}.\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 -- promise: Every message a group is owed is handled at least once, or parked.
 -- meaning: An owed message violates it if the group never handled it and its parked place, when last read, does not hold it.
 --   Owed is every acknowledged message if the group starts at the beginning; if at the end, what was sent after its first
---   start. Nothing later reduces the debt: expiry, a reset or a skip is a violation whose witness names the cause.
+--   start. Nothing later reduces the debt: expiry, a reset or a skip is a violation whose witness names the cause. Only a group
+--   whose last member the spec removed is owed no more than what it had settled or handled by then.
 -- untested: no message was owed: none was acknowledged, or none that a group which starts at the end has to see
 -- needs: drained, parked
 -- parameters: none

@@ -4,7 +4,7 @@
 --   absence is not legal: it lies before the first {position}, and its removal was due by a value that had been in force
 --   (age, bytes or number of later messages, truncation), or a later value of its key survives compaction. What lies where
 --   the reading did not come is in doubt and does not count.
--- untested: no message was acknowledged before a fresh reader looked for it
+-- untested: no message was acknowledged before a fresh reader looked for it, or all that were had legally gone
 -- needs: readings, shared clock
 -- parameters: none
 -- cannot: acks 0 or 1 without replication; unclean leader elections.

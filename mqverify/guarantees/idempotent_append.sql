@@ -4,7 +4,8 @@
 --   together, find it in more than one {position} of where messages lie. Links to it do not count, nor what was aborted. Put
 --   to the test is one that a whole reading of its {place} finds after the last try, and in which nothing can have been
 --   removed since the first: it begins at 0, or shows what was acknowledged before.
--- untested: no message was sent again before a fresh reader looked; write `on_unknown: retry`, and crash a producer
+-- untested: no message was sent again by the application itself before a fresh reader looked; write `on_unknown: retry`, and
+--   crash a producer
 -- needs: readings
 -- parameters: none
 -- cannot: a broker that knows nothing of what an application sends again (Kafka), or forgets it (Event Store, in time).

@@ -265,11 +265,12 @@ expiries AS (
   FROM settlements
   WHERE action = 'expire'
 ),
--- What stood when they asked: whether anything acknowledged did (since the last expiry), and whether all of it was in range.
+-- What stood when they asked: whether anything acknowledged did (asked for since the last expiry: what was asked for before may
+-- have expired, however late its answer was read), and whether all of it was in range.
 context AS (
   SELECT
     n.start_row,
-    coalesce(bool_or(s.completed_at < n.asked_at AND s.completed_at > coalesce(x.expired_at, -1)), false) AS settled,
+    coalesce(bool_or(s.completed_at < n.asked_at AND s.invoked_at > coalesce(x.expired_at, -1)), false) AS settled,
     coalesce(bool_and(s.source_position < g.first_position OR s.source_position > g.end_position) FILTER (
       s.invoked_at < n.done_at AND (s.overwritten_at IS NULL OR s.overwritten_at >= n.asked_at)
     ), false) AS out_of_range,

@@ -170,7 +170,10 @@ told AS (
   WHERE k.ending = 'crashed' AND k.ended_at IS NOT NULL
     AND (k.consumer_group IS NULL OR w.consumer_group IS NULL OR k.consumer_group = w.consumer_group)
   UNION ALL
-  SELECT w.witness, 2, f.began_at, 'fault', told_fault(f.kind, f.target, f.began_at, f.ended_at), NULL, NULL, NULL, NULL, NULL
+  -- A fault that lasts when it shows is its likely cause; of the others the nearest are told as long as there is room.
+  SELECT w.witness,
+    CASE WHEN f.began_at <= w.noticed_at AND coalesce(f.ended_at, w.noticed_at) >= w.noticed_at THEN 1 ELSE 2 END,
+    f.began_at, 'fault', told_fault(f.kind, f.target, f.began_at, f.ended_at), NULL, NULL, NULL, NULL, NULL
   FROM witnessed AS w JOIN faults AS f ON f.run = w.run
   WHERE f.took_effect AND f.began_at IS NOT NULL
 )

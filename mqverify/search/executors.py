@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 
 __all__ = ["make_executor"]
@@ -45,8 +46,17 @@ class _Pool(ProcessPoolExecutor):
             worker.terminate()
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _belong_to_the_parent() -> None:
+    """Leave interrupts to it, and end when it has ended, in whatever way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
@@ -69,4 +79,4 @@ def make_executor(jobs: int | None) -> Executor:
     count = jobs if jobs is not None else len(os.sched_getaffinity(0))
     if count == 1:
         return _Here()
-    return _Pool(count, get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    return _Pool(count, get_context("spawn"), initializer=_belong_to_the_parent)

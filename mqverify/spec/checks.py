@@ -249,6 +249,10 @@ def _check_numbers(lines: Sequence[FaultLine], workload: Workload, issues: Issue
             leave = (fault.amount or 0) * fault.times
             if leave > there:
                 issues.error("MQ218", f"{leave} consumers are to leave, and there are {there}", at, "remove fewer")
+            elif leave == there:
+                issues.warn(
+                    "MQ403", "nobody is left: what the group has not handled by then it is not owed", at, "remove fewer"
+                )
 
 
 def _check_recovery(

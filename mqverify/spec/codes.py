@@ -390,6 +390,14 @@ _ADVICE: Final = (
         "session_timeout: 45s … recovery: {within: 10s}",
         "session_timeout: 6s … recovery: {within: 20s}",
     ),
+    _code(
+        "MQ403",
+        "nobody is left in the group (warning)",
+        """All consumers of a group are removed. From then on it is owed only what it had settled or handled: what comes
+        later, and what waited, puts nothing to the test.""",
+        "consumers: 2 … remove_consumers: 2",
+        "consumers: 2 … remove_consumers: 1",
+    ),
 )
 
 CODES: Final[Mapping[str, Code]] = {page.code: page for page in (*_FILES, *_WORDS, *_BACKENDS, *_ADVICE)}

@@ -65,6 +65,38 @@ def test_a_closed_pipe_is_quiet(output: str) -> None:
     assert ran.stderr.replace("warning: expected violation of exactly_once not seen\n", "") == ""
 
 
+def test_mistakes_that_nobody_reads_are_mistakes_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("spec: x\n" + "".join(f"key{number}: 1\n" for number in range(200)))
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "mqverify", "validate", str(tmp_path)]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=write, text=True, check=False)
+    os.close(write)
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_stream_that_is_closed_hides_what_is_told_and_nothing_else(closed: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = f"exec '{sys.executable}' '{FAKE}' good check -j 1 specs --report json='{report}' {closed}>&-"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert json.loads(report.read_text())["exit_code"] == 0
+    assert ("as expected" in ran.stdout) == (closed == "2")
+
+
+def test_being_ended_is_told_as_ctrl_c_is(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    process = start("hanging", "check", "-j", "1", "specs", "--report", f"json={report}")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "hanging\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted: 0 of 2 scenarios judged" in out
+    assert json.loads(report.read_text())["exit_code"] == 130
+
+
 FULL = Path("/dev/full")
 
 

@@ -379,6 +379,11 @@ def test_a_reset_is_legal_when_the_commit_had_expired() -> None:
     history.settle(action="expire", position=2, settled_by="server")
     history.assign("consumer-2", start=0, start_from="reset_beginning")
     assert history.verdict("legal_resume").verdict == "held"
+    late = one_consumer()  # it freezes while it commits, and reads the answer when the offset has long expired
+    late.commit(below=2, at=10, done=50)
+    late.settle(action="expire", position=2, settled_by="server", at=30, done=31)
+    late.assign("consumer-2", start=0, start_from="reset_beginning", at=60)
+    assert late.verdict("legal_resume").verdict == "held"
     again = one_consumer()
     again.settle(action="expire", position=2, settled_by="server")
     again.commit(below=2)

@@ -290,6 +290,7 @@ def test_what_one_system_lacks_leaves_the_others_alone() -> None:
         ([(WHEN, "    when: {handled: 100..9000}")], "MQ401", 14),
         ([(WHEN, "    when: drained\n    point: in_handler")], "MQ401", 15),
         ([(HELD, "  recovery: {within: 5s}")], "MQ402", 16),
+        ([(CRASH, f"  - remove_consumers: 1\n    times: 3\n{CRASH}")], "MQ403", 13),
     ],
 )
 def test_what_can_never_be_decided_is_a_warning(
