@@ -1,5 +1,5 @@
 -- MQ125 consistent_positions
--- promise: One {position} of a {place} holds one message, whoever looks and whenever.
+-- promise: One position of a partition or stream holds one message, whoever looks and whenever.
 -- meaning: Looked at are the positions at which acknowledgements, deliveries and fresh readers say that a message lies: in its
 --   own {place}, never those of links. Violated by one that was seen with two messages, unless an unclean election of a leader
 --   may lie between: from when the earlier sight can have begun (a message's first try, a reading's start) to the later one.
