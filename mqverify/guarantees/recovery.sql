@@ -5,16 +5,21 @@
 --   no handler of the group starts or ends, or none of a source with debts (a {place}, or what is subscribed to; or a shard of
 --   it); a handler that was busy all the time and ends well moves. What a group that drained never handled is lost and is not
 --   waited for. With `drain` it is also violated if a debt, a lost one too, is not handled that long after. A run that ended
---   before says nothing.
--- untested: no fault ended while a group that was alive still had messages to handle; move its `when:` to where work waits
+--   before says nothing; nor does a group that moved and then gave up with debts, without `drain`.
+-- untested: no fault ended while a group that was alive still had messages to handle, and handled them; move its `when:` to where
+--   work waits
 -- needs: shared clock, parked
 -- parameters: within: duration required; drain: duration
 -- cannot: a time shorter than it takes to notice a death (a session or message time-out); a shard whose consumer stays dead.
 -- mends: a shorter session or message time-out; consumers that are restarted; less work in one hand.
 
 -- obligations
+-- That a group moved in time says nothing if it then gave up with debts in its hands, unless `drain` tells how long they may last.
+WITH given_up AS (
+  SELECT DISTINCT run, consumer_group FROM dues WHERE drain IS NULL AND handled_at IS NULL AND NOT drained
+)
 SELECT run, count(*) AS obligations
-FROM dues
+FROM dues ANTI JOIN given_up USING (run, consumer_group)
 WHERE moving_decided AND (waits OR drain IS NOT NULL) AND (drain IS NULL OR remains IS NOT NULL)
 GROUP BY run;
 

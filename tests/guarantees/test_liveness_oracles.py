@@ -192,7 +192,10 @@ def unrecovered(history: History, within: int, drain: int | None) -> tuple[int, 
         elif waiting:
             violations += sum(not moves(source) and over for source in {partition[message] for message in waiting})
         left = set()
+        gave_up = drain is None and not drained and None in debts.values()
         for message, at in debts.items():
+            if gave_up:
+                break
             decided = message not in waiting or over or moves(partition[message])
             if drain is None:
                 obligations += decided and message in waiting

@@ -73,6 +73,16 @@ def test_a_stuck_consumer_is_violated_and_at_least_once_inconclusive() -> None:
     assert (verdict.verdict, "it stands at offset 0 of 10" in verdict.reason) == ("inconclusive", True)
 
 
+def test_a_group_that_moves_and_then_gives_up_has_not_recovered() -> None:
+    """It handles what lies in its buffer, and is never heard of again: no evidence, and with `drain` a violation."""
+    history = struck(drained=False)
+    handle(history, range(4), 500)
+    assert history.verdict(NAME).verdict == "inconclusive"
+    history = struck(drained=False, drain=5_000)
+    handle(history, range(4), 500)
+    assert history.verdict(NAME).verdict == "violated"
+
+
 def test_a_run_that_ended_before_says_nothing() -> None:
     history = struck(within=20_000, drained=False)
     assert history.verdict(NAME).verdict == "inconclusive"
@@ -98,6 +108,8 @@ def test_what_is_acknowledged_after_the_fault_is_no_debt_of_it() -> None:
 def test_a_handler_that_is_busy_all_the_time_moves_if_it_ends_well(result: str | None, expected: str) -> None:
     history = struck(drained=False)
     history.deliver(0, at=90, started=95, result=result, ended=3000)
+    if result == "handled":  # and goes on with what waited behind it
+        handle(history, range(1, 10), 3010)
     assert history.verdict(NAME).verdict == expected
 
 

@@ -22,7 +22,7 @@ HISTORIES: dict[int, dict[str, list[str]]] = {
         ],
     },
     2: {
-        "a stuck consumer: MQ101 inconclusive, says who is stuck where; a duplicate is a violation; MQ134 and MQ135 by T": [
+        "a stuck consumer: MQ101 inconclusive, says who is stuck where; a duplicate violates; MQ134, MQ135 by T": [
             "test_semantics.test_a_stuck_consumer",
             "test_at_least_once.test_a_stuck_consumer_is_inconclusive_and_says_who_is_stuck_where",
             "test_handling_once.test_in_a_stuck_group_a_duplicate_already_seen_is_a_violation_and_a_missing_message_is_not",
