@@ -131,7 +131,8 @@ class LocalKafka:
         tails = (_read_tail(self.folder / f"{name}.log") for name in ("broker", "supervisor", "format"))
         text = next((tail for tail in tails if tail), b"")
         lines = [line for line in text.decode(errors="replace").splitlines() if not line.startswith("\t")]
-        return "\n".join(lines[-15:])
+        whole = next((index for index, line in enumerate(lines) if line.startswith("[")), 0)
+        return "\n".join(lines[whole:][-15:])
 
     # --- life --------------------------------------------------------------------------------------------------------
 
