@@ -4,7 +4,9 @@ A backend is a system seen through one client library. The same adapter is hande
 a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from mqverify.faults.plan import PlannedFault
@@ -15,7 +17,64 @@ from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
-__all__ = ["Adapter", "Admin", "Backend", "NotDone", "SimulatedBroker"]
+__all__ = ["Adapter", "Admin", "Backend", "Brokers", "Endpoint", "NotDone", "SimulatedBroker", "Site"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a system is, and how clients get there."""
+
+    address: str
+    """As clients take it: `HOST:PORT[,HOST:PORT]`."""
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What every client is told beyond that, in the words of its library: security, a proxy. They hold secrets, so
+    they are never shown."""
+
+
+class Brokers(Protocol):
+    """The server processes of a system that was started for us, by their numbers (Kafka's node ids)."""
+
+    def numbers(self) -> Sequence[int]:
+        """All of them, dead ones too, in rising order."""
+
+    def alive(self) -> Sequence[int]:
+        """Those whose process is there, paused ones too."""
+
+    def address(self, number: int) -> str:
+        """`HOST:PORT` as clients are told it."""
+
+    def kill(self, number: int) -> None:
+        """SIGKILL; it is dead when this returns."""
+
+    def restart(self, number: int) -> None:
+        """Start it again on its data. Returns when it takes part again; raises BackendLost if it does not come up."""
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP; it has stopped when this returns."""
+
+    def resume(self, number: int) -> None:
+        """SIGCONT."""
+
+
+class Site(Protocol):
+    """A real system that runs go to, one after the other: reached where it is, or started for them."""
+
+    endpoint: Endpoint
+    details: Mapping[str, str]
+    """For reports: the versions of server and client, how many servers."""
+    brokers: Brokers | None
+    """Its server processes; None where they are not ours to break."""
+
+    def check(self) -> None:
+        """Raises BackendLost if it went away, unless a fault did that. Called often, so it is cheap."""
+
+    def heal(self) -> None:
+        """Bring back what faults have broken, and wait until all is well. Raises BackendLost if it does not come."""
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copy what the servers wrote to a folder, after a run that broke. Does what it can, and raises nothing."""
+
+    def close(self) -> None: ...
 
 
 class NotDone(Exception):
@@ -113,9 +172,32 @@ class Backend(Protocol):
     def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
         """The system's model in a simulated world, its processes and connections on that network."""
 
-    def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> Adapter:
-        """`prefix` begins every name created on the broker; `epoch_ms` is the Unix time, in milliseconds, of the run's
-        start."""
+    def bind(
+        self,
+        library: Any,
+        endpoint: Endpoint,
+        settings: Any,
+        plan: Plan,
+        prefix: str,
+        since_start: Callable[[int], int],
+    ) -> Adapter:
+        """`prefix` begins every name created on the broker; `since_start` brings a server's Unix time, in nanoseconds,
+        to nanoseconds since the run's start."""
+
+    targets: Sequence[str]
+    """What may follow `-b NAME=`, as users are told it; none where the system is simulated only."""
+
+    def reaches(self, target: str) -> bool:
+        """Whether it is a target in one of these forms."""
+
+    def site_key(self, target: str, settings: Any) -> Hashable:
+        """Scenarios with equal keys can be run on one site."""
+
+    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+        """Reach a real system, or start one; `tell` hears what takes long.
+
+        Raises BackendUnavailable where none can be had.
+        """
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         """Where the group starts the first time: `beginning` or `end`."""

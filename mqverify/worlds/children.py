@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mqverify.backends.base import Endpoint
 from mqverify.errors import BackendLost, InternalError
 from mqverify.workload.groups import Worker
 from mqverify.worlds.base import Before, Busy, Ended, Idle, Notice, Scenario, Struck, Triggered
+from mqverify.worlds.clock import RunClock
 
 __all__ = ["Child", "WorkerTask", "file_stem", "wait_for_any"]
 
@@ -37,11 +39,9 @@ class WorkerTask:
     scenario: Scenario
     seed: int
     worker: Worker
-    address: str
+    endpoint: Endpoint
     prefix: str
-    epoch_ms: int
-    origin: int
-    """`time.monotonic_ns()` at the run's start."""
+    clock: RunClock
     folder: Path
     before: Before
     """What a producer's earlier incarnations have left behind."""

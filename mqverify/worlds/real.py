@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mqverify import __version__
-from mqverify.backends.base import Backend
+from mqverify.backends.base import Backend, Site
 from mqverify.errors import BackendLost, InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
@@ -28,6 +28,7 @@ from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Before, Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
 from mqverify.worlds.children import Child, wait_for_any
+from mqverify.worlds.clock import RunClock
 from mqverify.worlds.conductor import Conductor, Outcome
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
 from mqverify.worlds.worker_process import library_of
@@ -50,10 +51,7 @@ def new_run_folder(seed: int) -> Path:
 
 
 class RealWorld:
-    """One run of one scenario on the broker at `address`. Make it, call `run`, read `rows`; then `close`.
-
-    `check` is called from time to time and raises if the broker is gone.
-    """
+    """One run of one scenario on a site. Make it, call `run`, read `rows`; then `close`."""
 
     def __init__(
         self,
@@ -61,9 +59,8 @@ class RealWorld:
         backend: Backend,
         plan: Plan,
         patience: int,
-        address: str,
+        site: Site,
         folder: Path,
-        check: Callable[[], None],
     ) -> None:
         self.rows = RunRows()
         self.plan = plan
@@ -71,8 +68,7 @@ class RealWorld:
         self._scenario = scenario
         self._backend = backend
         self._patience = patience
-        self._check = check
-        self._address = address
+        self._site = site
         self._prefix = f"mqverify-{secrets.token_hex(4)}-"
         # Drawn from the seed, as the conductor and every worker process do for themselves: a pure function of few
         # microseconds, and the processes share a spec and a seed, not objects.
@@ -81,14 +77,13 @@ class RealWorld:
         self._board = Board(folder / "board", plan.workload.messages, scenario.groups, faults)
         self._children: list[Child] = []
         self._inbox: deque[Notice] = deque()
-        self._origin = time.monotonic_ns()
-        self._epoch_ms = time.time_ns() // 1_000_000
+        self._clock = RunClock.starting_now()
         self.stamp = strictly_increasing(self.now)
         self._describe()
         if scenario.keeps_effects:
             make_file(sinks_file(folder))
         library = library_of(scenario.system)
-        adapter = backend.bind(library, address, scenario.settings, plan, self._prefix, self._epoch_ms)
+        adapter = backend.bind(library, site.endpoint, scenario.settings, plan, self._prefix, self._clock.since_start)
         self.admin = adapter.admin()
 
     def run(self) -> Outcome:
@@ -122,7 +117,7 @@ class RealWorld:
     # --- what the conductor asks -----------------------------------------------------------------------------------
 
     def now(self) -> int:
-        return time.monotonic_ns() - self._origin
+        return self._clock.now()
 
     def next_notice(self, until: int | None) -> Notice | None:
         while not self._inbox:
@@ -152,10 +147,9 @@ class RealWorld:
             "scenario": self._scenario,
             "seed": self.plan.seed,
             "worker": worker,
-            "address": self._address,
+            "endpoint": self._site.endpoint,
             "prefix": self._prefix,
-            "epoch_ms": self._epoch_ms,
-            "origin": self._origin,
+            "clock": self._clock,
             "folder": self.folder,
             "before": self._before(worker.name) if worker.kind == "producer" else Before(),
         }
@@ -212,7 +206,7 @@ class RealWorld:
         A trigger is told before the strike that follows from it, but through another pipe: a second look at all pipes
         finds it, and it is put first.
         """
-        self._check()
+        self._site.check()
         live = [child for child in self._children if not child.over]
         wait_for_any(live, seconds)
         found: list[Notice] = []
@@ -278,7 +272,7 @@ class RealWorld:
             "target": self._scenario.target,
             "seed": self.plan.seed,
             "prefix": self._prefix,
-            "epoch_ms": self._epoch_ms,
+            "epoch_ms": self._clock.epoch // 1_000_000,
             "pid": os.getpid(),
         }
         (self.folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

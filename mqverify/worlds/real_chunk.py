@@ -1,15 +1,12 @@
-"""A task of a check in the real world: start a broker, run seeds of one scenario on it, and judge them together."""
+"""A task of a check in the real world: reach a system, run seeds of one scenario on it, and judge them together."""
 
-import importlib.metadata
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
-from mqverify.backends.base import Backend
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.base import Backend, Site
 from mqverify.errors import BackendError, BackendLost
 from mqverify.events import RunSummary
 from mqverify.history.recorder import RunRows
@@ -36,7 +33,7 @@ def run_real_chunk(
     tell: Callable[[str], None] = _to_stderr,
     enough: Callable[[], bool] = lambda: False,
 ) -> tuple[Chunk, str | None]:
-    """Run the seeds on a broker that is started for them, one after the other, and judge all runs at once.
+    """Run the seeds on a real system, one after the other, and judge all runs at once.
 
     If the broker goes away, the runs before that are judged all the same, and why the others are missing comes with
     them: a violation that was seen is one. What the workers of the broken run recorded is kept in its folder.
@@ -47,19 +44,14 @@ def run_real_chunk(
     recorded: dict[int, tuple[RunRows, Outcome]] = {}
     summaries: list[RunSummary] = []
     failure = None
-    broker = LocalKafka(scenario.settings.native("broker"))
-    broker.start(tell)
-    with broker:
-        details = {
-            "broker": f"Apache Kafka {broker.version}, one broker on this machine",
-            "client": f"kafka-python {importlib.metadata.version('kafka-python')}",
-        }
+    with closing(backend_of(scenario).reach(scenario.target or "", scenario.settings, tell)) as site:
+        details = dict(site.details)
         for seed in seeds:
             if enough():
                 break
             began = time.perf_counter()
             try:
-                rows, outcome = run_real(scenario, seed, broker, tell)
+                rows, outcome = run_real(scenario, seed, site, tell)
             except BackendError as error:
                 failure = _failed(seed, len(seeds) - len(recorded), str(error))
                 break
@@ -75,7 +67,7 @@ def _failed(seed: int, missing: int, why: str) -> str:
     return f"the run with seed {seed} did not come to its end{others}: {why}"
 
 
-def run_real(scenario: Scenario, seed: int, broker: LocalKafka, tell: Callable[[str], None]) -> tuple[RunRows, Outcome]:
+def run_real(scenario: Scenario, seed: int, site: Site, tell: Callable[[str], None]) -> tuple[RunRows, Outcome]:
     """One run on a broker that is there.
 
     Raises BackendLost if the broker goes away or does not answer; whatever is raised, the folder stays and is told.
@@ -84,25 +76,20 @@ def run_real(scenario: Scenario, seed: int, broker: LocalKafka, tell: Callable[[
     folder = new_run_folder(seed)
     tell(f"workers record to {folder}; it stays if the run does not come to its end")
     try:
-        return _run(scenario, backend, seed, broker, folder)
+        return _run(scenario, backend, seed, site, folder)
     except BaseException as error:
         tell(f"the run did not come to its end; what its workers recorded is in {folder}")
-        with suppress(OSError, RuntimeError):
-            shutil.copy(broker.folder / "broker.log", folder)
-        lost = _what_was_lost(error, backend, broker)
+        site.keep_logs(folder)
+        lost = _what_was_lost(error, backend, site)
         if lost is not None:
             raise BackendLost(f"{lost}; what the workers recorded, and its log, are in {folder}") from error
         raise
 
 
-def _run(scenario: Scenario, backend: Backend, seed: int, broker: LocalKafka, folder: Path) -> tuple[RunRows, Outcome]:
-    def check() -> None:
-        if not broker.alive:
-            raise BackendLost("the broker went away in mid-run")
-
+def _run(scenario: Scenario, backend: Backend, seed: int, site: Site, folder: Path) -> tuple[RunRows, Outcome]:
     plan = draw_plan(scenario.spec.workload, seed)
     least = patience(scenario, backend, _LEAST_PATIENCE)
-    world = RealWorld(scenario, backend, plan, least, broker.bootstrap, folder, check)
+    world = RealWorld(scenario, backend, plan, least, site, folder)
     try:
         outcome = world.run()
     except BaseException:
@@ -113,14 +100,16 @@ def _run(scenario: Scenario, backend: Backend, seed: int, broker: LocalKafka, fo
     return world.rows, outcome
 
 
-def _what_was_lost(error: BaseException, backend: Backend, broker: LocalKafka) -> str | None:
+def _what_was_lost(error: BaseException, backend: Backend, site: Site) -> str | None:
     """What to say of an error that comes from the broker; None if it does not."""
     if isinstance(error, BackendError):
         return str(error)
     if not isinstance(error, Exception):
         return None
-    if not broker.alive:
-        return "the broker went away in mid-run"
+    try:
+        site.check()
+    except BackendLost as lost:
+        return str(lost)
     if backend.is_client_error(error):
         return f"the broker does not do what it is asked: {type(error).__name__}: {error}"
     return None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from greenlet import getcurrent
 
-from mqverify.backends.base import Adapter, Backend
+from mqverify.backends.base import Adapter, Backend, Endpoint
 from mqverify.errors import InternalError
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.progress import Progress
@@ -29,9 +29,17 @@ from mqverify.worlds.conductor import Conductor, Outcome
 from mqverify.worlds.feed import SimulatedFeed
 from mqverify.worlds.sinks import GroupMemory, MemoryEffects
 
-__all__ = ["EPOCH_MS", "SimulatedWorld"]
+__all__ = ["EPOCH_MS", "SimulatedWorld", "since_epoch"]
 
 EPOCH_MS = 1_767_225_600_000
+_NOWHERE = Endpoint("simulated:9092")
+
+
+def since_epoch(unix: int) -> int:
+    """A Unix time in nanoseconds → nanoseconds since 2026-01-01, when virtual time starts."""
+    return unix - EPOCH_MS * 1_000_000
+
+
 """Unix time of virtual time 0: 2026-01-01T00:00Z, in milliseconds."""
 
 _BROKER_WORDS = ("broker", "node")
@@ -230,7 +238,7 @@ class SimulatedWorld:
         return process
 
     def _bind(self, library: Any, observer: "_Observer | None" = None) -> Adapter:
-        adapter = self._backend.bind(library, "simulated:9092", self._scenario.settings, self.plan, "", EPOCH_MS)
+        adapter = self._backend.bind(library, _NOWHERE, self._scenario.settings, self.plan, "", since_epoch)
         if observer is not None:
             observer.adapter = adapter
         return adapter

@@ -70,7 +70,7 @@ class RealContext:
         self.sink: Sink | None = None
         self._board = board
         self._group = task.worker.group
-        self._origin = task.origin
+        self.now = task.clock.now
         self._pipe = task.notices
         self._told: Any = "nothing"
         self._told_at = 0
@@ -85,9 +85,6 @@ class RealContext:
 
     def feed(self, items: Iterable[Any], capacity: int) -> ThreadFeed:
         return ThreadFeed(items, capacity)
-
-    def now(self) -> int:
-        return time.monotonic_ns() - self._origin
 
     def sleep(self, duration: int) -> None:
         """Sleep; what is shorter than a sleep's own cost is left out."""
@@ -173,7 +170,7 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     groups = {group.name: group for group in scenario.groups}
     board = Board(task.folder / "board", workload.messages, scenario.groups, faults)
     header = WorkerHeader(
-        worker.name, worker.kind, worker.incarnation, worker.group, worker.shard, os.getpid(), task.origin
+        worker.name, worker.kind, worker.incarnation, worker.group, worker.shard, os.getpid(), task.clock.origin
     )  # fmt: skip
     recorder = FileRecorder(records, header, list(dict.fromkeys(plan.keys)))
     context = RealContext(task, board, faults, recorder, asked_to_stop)
@@ -183,7 +180,7 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
         if group is not None and scenario.keeps_effects:
             effects = FileEffects(sinks_file(task.folder), worker, context.recorder, board.lock)
             context.sink = Sink(group.sink, effects)
-        adapter = backend.bind(library, task.address, scenario.settings, plan, task.prefix, task.epoch_ms)
+        adapter = backend.bind(library, task.endpoint, scenario.settings, plan, task.prefix, task.clock.since_start)
         began = board.producers_began(context.now()) if worker.kind == "producer" else 0
         work(worker, group, plan, adapter, context, task.before, began)
     except MqverifyError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mqverify.backends.base import Endpoint
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.backend import EventStoreBackend
 from mqverify.backends.eventstore.binding import Binding
@@ -11,7 +12,7 @@ from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasi
 from mqverify.history.tables import TABLES
 from mqverify.spec.model import Keys, Workload
 from mqverify.workload.plan import Plan, draw_plan
-from mqverify.worlds.simulated import EPOCH_MS
+from mqverify.worlds.simulated import since_epoch
 from tests.simulation.eventstore.harness import Harness
 
 __all__ = ["Bench", "binding", "plan_of"]
@@ -22,7 +23,9 @@ def plan_of(keys: int = 1, messages: int = 10, **words: Any) -> Plan:
 
 
 def binding(plan: Plan | None = None, prefix: str = "", library: Any = None, **settings: Any) -> Binding:
-    return Binding(library, "HOST:2113", EventStoreSettings(**settings), plan or plan_of(), prefix, EPOCH_MS)
+    return Binding(
+        library, Endpoint("HOST:2113"), EventStoreSettings(**settings), plan or plan_of(), prefix, since_epoch
+    )
 
 
 class Bench:
@@ -41,7 +44,7 @@ class Bench:
         backend = EventStoreBackend()
 
         def body(library: Any) -> Any:
-            return application(backend.bind(library, "HOST:2113", self.settings, self.plan, "", EPOCH_MS))
+            return application(backend.bind(library, Endpoint("HOST:2113"), self.settings, self.plan, "", since_epoch))
 
         self._runs += 1
         return self.harness.run(body, f"application-{self._runs}")

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from mqverify.backends.base import Endpoint
 from mqverify.backends.eventstore.backend import EventStoreBackend
 from mqverify.simulation.eventstore.projections import category_of
 from mqverify.simulation.eventstore.records import NewEvent
 from mqverify.spec.model import Group
-from tests.backends.eventstore import binding, plan_of
+from tests.backends.eventstore import binding, plan_of, since_epoch
 
 PLAN = plan_of(keys=5, messages=40)
 
@@ -80,7 +81,11 @@ def test_no_place_is_named_twice(settings: dict[str, Any], places: list[str], so
 
 
 def test_a_prefix_keeps_runs_apart_and_is_not_shown() -> None:
-    bound = EventStoreBackend().bind(None, "HOST:2113", binding().settings, plan_of(), "mqverify-0a-", 0).binding
+    bound = (
+        EventStoreBackend()
+        .bind(None, Endpoint("HOST:2113"), binding().settings, plan_of(), "mqverify-0a-", since_epoch)
+        .binding
+    )
     assert bound.streams == ["mqverify_0a_orders-key-0"]
     assert category_of(bound.streams[0]) == "mqverify_0a_orders"
     assert bound.source == "$ce-mqverify_0a_orders"

@@ -5,12 +5,18 @@ from pathlib import Path
 import pytest
 
 from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.site import LocalSite
 
 
 @pytest.fixture(scope="session")
 def kafka_broker(has_kafka):
     with LocalKafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_site(kafka_broker):
+    return LocalSite(kafka_broker)
 
 
 def pytest_collection_modifyitems(items):

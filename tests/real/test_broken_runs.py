@@ -2,10 +2,12 @@
 
 import concurrent.futures
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from mqverify import engine
+from mqverify.backends.kafka.backend import KafkaBackend
 from mqverify.errors import BackendLost, BackendUnavailable
 from mqverify.events import RunFinished, ScenarioFinished, Warned
 from mqverify.history.files import FileRecorder, replay
@@ -36,23 +38,12 @@ expect:
 """
 
 
-class NoBroker:
-    """Stands for `LocalKafka`."""
+class NoSite:
+    """Stands for a site."""
 
-    version = "0"
-    error = None
+    details: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, _settings):
-        pass
-
-    def start(self, _tell):
-        if self.error:
-            raise self.error
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         pass
 
 
@@ -72,9 +63,13 @@ def check(tmp_path, monkeypatch):
                 raise BackendLost("the broker went away in mid-run")
             return run_simulated(scenario, seed)
 
+        def reach(*_):
+            if error:
+                raise error
+            return NoSite()
+
         monkeypatch.setattr(real_chunk, "run_real", run)
-        monkeypatch.setattr(real_chunk, "LocalKafka", NoBroker)
-        monkeypatch.setattr(NoBroker, "error", error)
+        monkeypatch.setattr(KafkaBackend, "reach", reach)
         options = engine.Options(backends=[("kafka", "local")], runs=runs)
         with concurrent.futures.ThreadPoolExecutor(1) as executor:
             events = list(engine.check(specs(tmp_path), options, executor))

@@ -9,14 +9,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from mqverify.backends.base import Endpoint
 from mqverify.errors import BackendLost, InternalError
 from mqverify.workload.groups import Worker
 from mqverify.worlds import children
 from mqverify.worlds.base import Before, Ended, Struck
 from mqverify.worlds.children import Child, wait_for_any
+from mqverify.worlds.clock import RunClock
 from mqverify.worlds.real import RealWorld
 
 WORKER = Worker("consumer-1", "consumer", 1, "group", 1)
@@ -43,7 +46,7 @@ def stand_in(tmp_path, monkeypatch):
 
         monkeypatch.setattr(children.subprocess, "Popen", instead)
         task = {
-            "scenario": None, "seed": 0, "worker": WORKER, "address": "", "prefix": "", "epoch_ms": 0, "origin": 0,
+            "scenario": None, "seed": 0, "worker": WORKER, "endpoint": Endpoint(""), "prefix": "", "clock": RunClock(0, 0),
             "folder": tmp_path, "before": Before(),
         }  # fmt: skip
         started.append(Child(len(started), task))
@@ -140,8 +143,8 @@ def test_what_cannot_be_started_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(children.subprocess, "Popen", full)
     world = RealWorld.__new__(RealWorld)
-    world._children, world.folder, world._origin, world._epoch_ms = [], tmp_path, 0, 0
-    world._scenario, world._address, world._prefix = None, "", ""
+    world._children, world.folder, world._clock = [], tmp_path, RunClock(0, 0)
+    world._scenario, world._site, world._prefix = None, SimpleNamespace(endpoint=Endpoint("")), ""
     world.plan = type("Plan", (), {"seed": 0})
     before = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(BackendLost, match="consumer-1 cannot be started: Too many open files; ask for fewer workers"):

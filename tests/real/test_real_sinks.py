@@ -38,13 +38,13 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(broker: Any, words: str, fault: str) -> tuple[RunRows, dict[str, int]]:
+def run(site: Any, words: str, fault: str) -> tuple[RunRows, dict[str, int]]:
     """The history of one run, and of each guarantee how often it was violated."""
     path = Path("spec.yaml")
     path.write_text(SPEC.format(words=words, fault=fault))
     (scenario,) = select_scenarios(load([path], engine.registry()).specs, [("kafka", "local")])
     assert unsupported_reason(scenario) is None
-    rows, outcome = run_real(scenario, 0, broker, lambda said: None)
+    rows, outcome = run_real(scenario, 0, site, lambda said: None)
     assert outcome.drained
     assert [fault[2] for fault in outcome.faults] == [True]
     found = judge_runs(scenario, {0: (rows, outcome)})
@@ -66,8 +66,8 @@ def values(rows: RunRows, table: str, name: str) -> list[Any]:
         ("settle: with_effect", "after_settle", 0, 300),
     ],
 )
-def test_killed_beside_its_effect(kafka_broker: Any, words: str, point: str, handled_again: int, effects: int) -> None:
-    rows, violated = run(kafka_broker, words, CRASH.replace("POINT", point))
+def test_killed_beside_its_effect(kafka_site: Any, words: str, point: str, handled_again: int, effects: int) -> None:
+    rows, violated = run(kafka_site, words, CRASH.replace("POINT", point))
     assert violated.pop("exactly_once") == handled_again
     assert violated == dict.fromkeys(violated, 0)
     assert Counter(values(rows, "effects", "message")) == Counter(range(effects))
@@ -75,15 +75,15 @@ def test_killed_beside_its_effect(kafka_broker: Any, words: str, point: str, han
     assert times == sorted(times)
 
 
-def test_a_frozen_consumers_write_is_refused_when_it_wakes_up(kafka_broker: Any) -> None:
+def test_a_frozen_consumers_write_is_refused_when_it_wakes_up(kafka_site: Any) -> None:
     """§5.18. The others are not held up by who is frozen, and the broker is told nothing."""
-    rows, violated = run(kafka_broker, "settle: with_effect", FREEZE)
+    rows, violated = run(kafka_site, "settle: with_effect", FREEZE)
     assert violated == dict.fromkeys(violated, 0)
     assert "refused" in values(rows, "deliveries", "result")
     assert Counter(values(rows, "effects", "message")) == Counter(range(300))
     assert rows.tables["settlements"] == []
 
 
-def test_a_frozen_consumers_write_counts_twice_without_such_a_sink(kafka_broker: Any) -> None:
-    _, violated = run(kafka_broker, "settle: after_handling", FREEZE)
+def test_a_frozen_consumers_write_counts_twice_without_such_a_sink(kafka_site: Any) -> None:
+    _, violated = run(kafka_site, "settle: after_handling", FREEZE)
     assert violated["exactly_once"] > 0

@@ -15,6 +15,7 @@ import pytest
 
 from mqverify import engine
 from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.site import LocalSite
 from mqverify.errors import BackendLost, InternalError
 from mqverify.history.recorder import RunRows
 from mqverify.history.records import RecordFile
@@ -62,9 +63,9 @@ def rows_of(rows: RunRows, table):
     return [dict(zip(names, row, strict=True)) for row in rows.tables[table]]
 
 
-def run(broker, scenario):
+def run(site, scenario):
     said = []
-    rows, outcome = run_real(scenario, 0, broker, said.append)
+    rows, outcome = run_real(scenario, 0, site, said.append)
     assert not Path(".mqverify").exists()
     return rows, outcome
 
@@ -85,8 +86,8 @@ def wait_until(condition, seconds=30.0):
         time.sleep(0.05)
 
 
-def test_without_faults_everything_is_handled_once(kafka_broker):
-    rows, outcome = run(kafka_broker, scenario_of(settle="after_batch"))
+def test_without_faults_everything_is_handled_once(kafka_site):
+    rows, outcome = run(kafka_site, scenario_of(settle="after_batch"))
     assert (outcome.drained, outcome.give_up_reason, outcome.faults) == (True, None, ())
     assert handled(rows) == Counter(range(300))
     assert {row["outcome"] for row in rows_of(rows, "sends")} == {"acked"}
@@ -107,9 +108,9 @@ faults:
 """
 
 
-def test_killed_between_handle_and_settle(kafka_broker):
+def test_killed_between_handle_and_settle(kafka_site):
     """The handled message has no settlement, and is delivered to another process."""
-    rows, outcome = run(kafka_broker, scenario_of(faults=CRASH.replace("POINT", "before_settle")))
+    rows, outcome = run(kafka_site, scenario_of(faults=CRASH.replace("POINT", "before_settle")))
     assert outcome.drained
     assert outcome.faults == ((0, "crash", True, None),)
     (crashed,) = (row for row in rows_of(rows, "workers") if row["ending"] == "crashed")
@@ -135,14 +136,14 @@ def test_killed_between_handle_and_settle(kafka_broker):
 
 
 @pytest.mark.parametrize("point", ["in_handler", "after_settle"])
-def test_the_other_points_lose_and_repeat_nothing(kafka_broker, point):
-    rows, outcome = run(kafka_broker, scenario_of(faults=CRASH.replace("POINT", point)))
+def test_the_other_points_lose_and_repeat_nothing(kafka_site, point):
+    rows, outcome = run(kafka_site, scenario_of(faults=CRASH.replace("POINT", point)))
     assert (outcome.drained, outcome.faults) == (True, ((0, "crash", True, None),))
     assert handled(rows) == Counter(range(300))
 
 
-def test_settled_before_the_batch_and_killed_loses_the_rest_of_it(kafka_broker):
-    rows, outcome = run(kafka_broker, scenario_of("before_batch", CRASH.replace("POINT", "before_handle")))
+def test_settled_before_the_batch_and_killed_loses_the_rest_of_it(kafka_site):
+    rows, outcome = run(kafka_site, scenario_of("before_batch", CRASH.replace("POINT", "before_handle")))
     assert outcome.drained
     crashed = {row["worker"] for row in rows_of(rows, "workers") if row["ending"] == "crashed"}
     in_hand = {
@@ -154,14 +155,14 @@ def test_settled_before_the_batch_and_killed_loses_the_rest_of_it(kafka_broker):
     assert missing == in_hand
 
 
-def test_a_crash_without_a_point_and_a_killed_producer(kafka_broker):
+def test_a_crash_without_a_point_and_a_killed_producer(kafka_site):
     """A restarted producer goes on after the last message that it invoked."""
     faults = """
 faults:
   - {crash: producer, when: {sent: 50}, restart_after: 100ms}
   - {crash: consumer-2, when: {handled: 60}, restart_after: never}
 """
-    rows, outcome = run(kafka_broker, scenario_of(faults=faults))
+    rows, outcome = run(kafka_site, scenario_of(faults=faults))
     assert outcome.drained
     assert [took for _, _, took, _ in outcome.faults] == [True, True]
     sends = rows_of(rows, "sends")
@@ -176,12 +177,12 @@ faults:
     ]  # fmt: skip
 
 
-def test_a_paused_consumer_is_a_zombie_when_it_comes_back(kafka_broker):
+def test_a_paused_consumer_is_a_zombie_when_it_comes_back(kafka_site):
     faults = """
 faults:
   - {pause: consumer, when: {handled: 30%}, point: before_settle, for: 6s}
 """
-    rows, outcome = run(kafka_broker, scenario_of(faults=faults))
+    rows, outcome = run(kafka_site, scenario_of(faults=faults))
     assert outcome.drained
     (fault,) = rows_of(rows, "faults")
     assert 5.9e9 < fault["ended_at"] - fault["began_at"] < 8e9
@@ -193,17 +194,17 @@ faults:
     assert set(handled(rows)) == set(range(300))
 
 
-def test_a_short_pause_of_an_idle_group_ends(kafka_broker):
+def test_a_short_pause_of_an_idle_group_ends(kafka_site):
     """Whoever was frozen tells again that it is idle, though nothing is new to it."""
     faults = "faults:\n  - {pause: consumer-1, when: {time: 4s}, for: 500ms}\n"
-    _, outcome = run(kafka_broker, scenario_of(faults=faults))
+    _, outcome = run(kafka_site, scenario_of(faults=faults))
     assert (outcome.drained, outcome.faults) == (True, ((0, "pause", True, None),))
     assert outcome.ended_at < 30e9
 
 
-def test_handlers_that_stop_their_workers_end_in_giving_up(kafka_broker, monkeypatch):
+def test_handlers_that_stop_their_workers_end_in_giving_up(kafka_site, monkeypatch):
     monkeypatch.setattr(real_chunk, "patience", lambda *_: 6_000_000_000)
-    rows, outcome = run(kafka_broker, scenario_of(handler=", poison: 1 in 300, on_failure: stop"))
+    rows, outcome = run(kafka_site, scenario_of(handler=", poison: 1 in 300, on_failure: stop"))
     assert not outcome.drained
     assert re.search(r"consumer-1 stopped \(HandlerFailed: message \d+ could not", outcome.give_up_reason)
     endings = {row["worker"]: row["ending"] for row in rows_of(rows, "workers")}
@@ -211,17 +212,17 @@ def test_handlers_that_stop_their_workers_end_in_giving_up(kafka_broker, monkeyp
     assert Counter(row["result"] for row in rows_of(rows, "deliveries"))["failed"] == 2
 
 
-def test_handlers_that_crash_their_workers_are_crashes_of_the_spec(kafka_broker, monkeypatch):
+def test_handlers_that_crash_their_workers_are_crashes_of_the_spec(kafka_site, monkeypatch):
     monkeypatch.setattr(real_chunk, "patience", lambda *_: 6_000_000_000)
-    rows, outcome = run(kafka_broker, scenario_of(handler=", poison: 1 in 300, on_failure: crash"))
+    rows, outcome = run(kafka_site, scenario_of(handler=", poison: 1 in 300, on_failure: crash"))
     assert not outcome.drained
     endings = {row["worker"]: row["ending"] for row in rows_of(rows, "workers")}
     assert (endings["consumer-1"], endings["consumer-2"]) == ("crashed", "crashed")
 
 
-def test_a_consumers_fault_may_wait_for_what_producers_did(kafka_broker):
+def test_a_consumers_fault_may_wait_for_what_producers_did(kafka_site):
     faults = CRASH.replace("POINT", "before_settle").replace("handled: 30%", "sent: 30%")
-    rows, outcome = run(kafka_broker, scenario_of(faults=faults))
+    rows, outcome = run(kafka_site, scenario_of(faults=faults))
     assert (outcome.drained, outcome.faults) == (True, ((0, "crash", True, None),))
     (crashed,) = (row for row in rows_of(rows, "workers") if row["ending"] == "crashed")
     assert crashed["kind"] == "consumer"
@@ -247,7 +248,7 @@ def test_a_broker_that_dies_in_mid_run_leaves_the_workers_files():
         killer = threading.Thread(target=kill_broker)
         killer.start()
         with pytest.raises(BackendLost, match="went away in mid-run"):
-            run_real(scenario, 0, broker, said.append)
+            run_real(scenario, 0, LocalSite(broker), said.append)
         killer.join()
     folder = kept_folder(said)
     files = list(folder.glob("*.records"))
@@ -260,7 +261,7 @@ def test_a_broker_that_dies_in_mid_run_leaves_the_workers_files():
     assert json.loads((folder / "run.json").read_text())["spec_text"] == scenario.spec.text
 
 
-def test_a_worker_that_somebody_else_kills_ends_the_run_and_says_so(kafka_broker):
+def test_a_worker_that_somebody_else_kills_ends_the_run_and_says_so(kafka_site):
     """The system, short of memory, kills just so; it must not pass for a crash of the spec."""
 
     scenario = scenario_of()
@@ -275,7 +276,7 @@ def test_a_worker_that_somebody_else_kills_ends_the_run_and_says_so(kafka_broker
     killer = threading.Thread(target=kill_consumer)
     killer.start()
     with pytest.raises(BackendLost, match=r"consumer-1 \(pid \d+\) was killed by SIGKILL, which no fault asked for"):
-        run_real(scenario, 0, kafka_broker, lambda _: None)
+        run_real(scenario, 0, kafka_site, lambda _: None)
     killer.join()
 
 
@@ -286,10 +287,11 @@ from mqverify.spec.load import load
 from mqverify.worlds.real_chunk import run_real
 from mqverify.worlds.selection import select_scenarios
 from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.site import LocalSite
 (scenario,) = select_scenarios(load(["spec.yaml"], engine.registry()).specs, [("kafka", "local")])
 with LocalKafka() as broker:
     print(broker.pid, flush=True)
-    run_real(scenario, 0, broker, lambda message: print(message, flush=True))
+    run_real(scenario, 0, LocalSite(broker), lambda message: print(message, flush=True))
 """
 
 
@@ -314,20 +316,20 @@ def test_mqverify_killed_in_mid_run_leaves_readable_files_and_no_process(how):
     wait_until(lambda: not any(is_running(pid) for pid in [broker, *pids]))
 
 
-def test_a_worker_that_breaks_is_our_bug_and_says_where_to_look(kafka_broker, monkeypatch):
+def test_a_worker_that_breaks_is_our_bug_and_says_where_to_look(kafka_site, monkeypatch):
     monkeypatch.setattr(children.WorkerTask, "__reduce__", lambda _self: (int, ("not a task",)), raising=False)
     with pytest.raises(InternalError, match=r"worker process consumer-\d broke: .* see \S+stderr") as caught:
-        run_real(scenario_of(), 0, kafka_broker, lambda _: None)
+        run_real(scenario_of(), 0, kafka_site, lambda _: None)
     path = Path(str(caught.value).rpartition("see ")[2])
     assert "ValueError" in path.read_text()
 
 
-def test_consumers_join_and_leave_cleanly_on_a_real_broker(kafka_broker):
+def test_consumers_join_and_leave_cleanly_on_a_real_broker(kafka_site):
     faults = (
         "faults: [{add_consumers: 2, when: {handled: 20%}}, {remove_consumers: 3, when: {handled: 40%}}, "
         "{delete_records: {partition: 0, before: 50%}, when: drained}]"
     )
-    rows, outcome = run(kafka_broker, scenario_of(faults=faults))
+    rows, outcome = run(kafka_site, scenario_of(faults=faults))
     assert outcome.drained, outcome.give_up_reason
     assert outcome.faults == tuple((n, k, True, None) for n, k in enumerate(KINDS))
     endings = {row["worker"]: row["ending"] for row in rows_of(rows, "workers") if row["kind"] == "consumer"}
@@ -344,8 +346,8 @@ def test_consumers_join_and_leave_cleanly_on_a_real_broker(kafka_broker):
 KINDS = ("add_consumers", "remove_consumers", "delete_records")
 
 
-def test_a_consumer_that_is_to_leave_hears_it_even_before_it_has_started(kafka_broker):
-    rows, outcome = run(kafka_broker, scenario_of(faults="faults: [{remove_consumers: 1}]"))
+def test_a_consumer_that_is_to_leave_hears_it_even_before_it_has_started(kafka_site):
+    rows, outcome = run(kafka_site, scenario_of(faults="faults: [{remove_consumers: 1}]"))
     assert outcome.drained, outcome.give_up_reason
     assert outcome.faults == ((0, "remove_consumers", True, None),)
     assert set(handled(rows)) == set(range(300))

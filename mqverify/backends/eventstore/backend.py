@@ -1,12 +1,13 @@
 """Event Store as a backend: what the worlds ask of it beyond the adapter."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from mqverify.backends.base import SimulatedBroker
+from mqverify.backends.base import Endpoint, SimulatedBroker, Site
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.binding import ALL, Binding, delivery_of
 from mqverify.backends.eventstore.settings import EventStoreSettings
+from mqverify.errors import BackendUnavailable
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
@@ -108,10 +109,27 @@ class EventStoreBackend:
         return _SimulatedNode(SimulatedEventStore(network.kernel, NodeSettings(), network))
 
     def bind(
-        self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int
+        self,
+        library: Any,
+        endpoint: Endpoint,
+        settings: Any,
+        plan: Plan,
+        prefix: str,
+        since_start: Callable[[int], int],
     ) -> EventStoreAdapter:
         """A stream's category ends at the first '-', so the prefix must hold none."""
-        return EventStoreAdapter(Binding(library, address, settings, plan, prefix.replace("-", "_"), epoch_ms))
+        return EventStoreAdapter(Binding(library, endpoint, settings, plan, prefix.replace("-", "_"), since_start))
+
+    targets: Sequence[str] = ()
+
+    def reaches(self, target: str) -> bool:
+        return False
+
+    def site_key(self, target: str, settings: Any) -> Hashable:
+        return target
+
+    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+        raise BackendUnavailable("no real Event Store can be reached yet: it runs in the simulated world only")
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
+from mqverify.backends.base import Endpoint
 from mqverify.units import SECOND
 from mqverify.workload.groups import ConsumerGroup, resolve_groups
 from mqverify.workload.plan import Plan
@@ -34,18 +35,19 @@ class Binding:
     """One run on one node. `library` is esdbclient or its look-alike."""
 
     library: Any
-    address: str
+    endpoint: Endpoint
     """`HOST:PORT`, or an `esdb://` URI."""
     settings: Any
     plan: Plan
     prefix: str
     """It begins every name that the run creates, and holds no '-': a stream's category ends at the first."""
-    epoch_ms: int
-    """Unix time of the run's start, in milliseconds."""
+    unix_since_start: Callable[[int], int]
+    """A Unix time in nanoseconds → nanoseconds since the run's start."""
 
     def client(self, name: str) -> Any:
         """A client of its own; `name` is its connection's."""
-        uri = self.address if "://" in self.address else f"esdb://{self.address}?Tls=false"
+        address = self.endpoint.address
+        uri = address if "://" in address else f"esdb://{address}?Tls=false"
         uri += f"{'&' if '?' in uri else '?'}ConnectionName={quote(name, safe='')}"
         return self.library.EventStoreDBClient(uri=uri)
 
@@ -218,7 +220,7 @@ class Binding:
 
     def since_start(self, recorded_at: datetime) -> int:
         """A record's time, in nanoseconds since the run's start."""
-        return (recorded_at - _UNIX) // _MICROSECOND * 1000 - self.epoch_ms * 1_000_000
+        return self.unix_since_start((recorded_at - _UNIX) // _MICROSECOND * 1000)
 
 
 def reads(settings: Any) -> str:

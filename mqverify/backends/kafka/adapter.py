@@ -59,7 +59,7 @@ class KafkaProducerClient:
         self._learns_offsets = binding.settings.acks != 0  # kafka-python then reports the index in the batch
         self._errors = binding.library.errors
         self.unsure: list[Unsure] = []
-        make = partial(binding.library.KafkaProducer, bootstrap_servers=binding.address, client_id=name)
+        make = partial(binding.library.KafkaProducer, **binding.reach, client_id=name)
         config = binding.settings.native("producer")
         self._producer = connected(binding.library, context, partial(make, **config))
 
@@ -126,7 +126,7 @@ class KafkaConsumerClient:
         config["enable_auto_commit"] = group.settle.policy == "automatic"
         if self._iterate:
             config["consumer_timeout_ms"] = 500
-        make = partial(self._library.KafkaConsumer, bootstrap_servers=binding.address, client_id=name)
+        make = partial(self._library.KafkaConsumer, **binding.reach, client_id=name)
         self._consumer = connected(
             self._library, context, partial(make, group_id=binding.group_id(group.name), **config)
         )
@@ -311,7 +311,7 @@ class _DeadLetters:
         self._topic = binding.dead_letters(group.name)
         self._recorder = context.recorder
         self._errors = binding.library.errors
-        make = partial(binding.library.KafkaProducer, bootstrap_servers=binding.address, client_id=f"{name}-parking")
+        make = partial(binding.library.KafkaProducer, **binding.reach, client_id=f"{name}-parking")
         self._producer = connected(binding.library, context, make)
 
     def add(self, received: Received) -> None:

@@ -39,7 +39,7 @@ class KafkaAdmin:
         self._library = binding.library
         self._partitions = 0
         self._dead_letters: list[_Place] = []
-        self._admin = self._library.KafkaAdminClient(bootstrap_servers=binding.address, client_id="mqverify")
+        self._admin = self._library.KafkaAdminClient(**binding.reach, client_id="mqverify")
         self._reader: Any = None
         self._note_limit: Callable[[str, int, str], object] = lambda _name, _place, _value: None
 
@@ -179,7 +179,7 @@ class KafkaAdmin:
         """A reader without a group, made when it is first needed."""
         if self._reader is None:
             self._reader = self._library.KafkaConsumer(
-                bootstrap_servers=self._binding.address,
+                **self._binding.reach,
                 client_id="mqverify-reader",
                 group_id=None,
                 enable_auto_commit=False,
@@ -190,7 +190,7 @@ class KafkaAdmin:
     def _commit_beginnings(self, group: ConsumerGroup, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Under `auto.offset.reset = none` a group cannot start without offsets: give it the first, as one does."""
         consumer = self._library.KafkaConsumer(
-            bootstrap_servers=self._binding.address,
+            **self._binding.reach,
             client_id="mqverify-offsets",
             group_id=self._binding.group_id(group.name),
             enable_auto_commit=False,

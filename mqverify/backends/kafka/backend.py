@@ -1,10 +1,10 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
-from mqverify.backends.base import SimulatedBroker
+from mqverify.backends.base import Endpoint, SimulatedBroker, Site
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.binding import Binding
 from mqverify.history.recorder import RunRows
@@ -69,8 +69,33 @@ class KafkaBackend:
         broker = BrokerSettings(**native)
         return _SimulatedKafka(SimulatedKafka(network.kernel, broker, network), settings.client)
 
-    def bind(self, library: Any, address: str, settings: Any, plan: Plan, prefix: str, epoch_ms: int) -> KafkaAdapter:
-        return KafkaAdapter(Binding(library, address, settings, plan, prefix, epoch_ms))
+    def bind(
+        self,
+        library: Any,
+        endpoint: Endpoint,
+        settings: Any,
+        plan: Plan,
+        prefix: str,
+        since_start: Callable[[int], int],
+    ) -> KafkaAdapter:
+        return KafkaAdapter(Binding(library, endpoint, settings, plan, prefix, since_start))
+
+    targets: Sequence[str] = ("local",)
+
+    def reaches(self, target: str) -> bool:
+        return target in self.targets
+
+    def site_key(self, target: str, settings: Any) -> Hashable:
+        """A broker that is started has the settings of those whom it is started for."""
+        return (target, tuple(sorted(settings.native("broker").items())))
+
+    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+        from mqverify.backends.kafka.local import LocalKafka
+        from mqverify.backends.kafka.site import LocalSite
+
+        broker = LocalKafka(settings.native("broker"))
+        broker.start(tell)
+        return LocalSite(broker)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

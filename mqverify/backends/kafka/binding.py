@@ -1,9 +1,10 @@
 """What every part of the Kafka backend knows in one run: the library, where the broker is, settings, plan and names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mqverify.backends.base import Endpoint
 from mqverify.workload.client import Context
 from mqverify.workload.groups import ConsumerGroup
 from mqverify.workload.plan import Plan
@@ -19,13 +20,18 @@ class Binding:
     """One run on one broker. `library` is kafka-python or its look-alike."""
 
     library: Any
-    address: str
+    endpoint: Endpoint
     settings: Any
     plan: Plan
     prefix: str
     """It begins every name that the run creates on the broker."""
-    epoch_ms: int
-    """Unix time of the run's start, in milliseconds."""
+    unix_since_start: Callable[[int], int]
+    """A Unix time in nanoseconds → nanoseconds since the run's start."""
+
+    @property
+    def reach(self) -> Mapping[str, Any]:
+        """The first arguments of every client: where the brokers are, and how to get there."""
+        return {"bootstrap_servers": self.endpoint.address, **self.endpoint.options}
 
     @property
     def topic(self) -> str:
@@ -40,7 +46,7 @@ class Binding:
 
     def since_start(self, timestamp_ms: int) -> int:
         """A record's timestamp, in nanoseconds since the run's start."""
-        return (timestamp_ms - self.epoch_ms) * _MILLISECOND
+        return self.unix_since_start(timestamp_ms * _MILLISECOND)
 
 
 def connected(library: Any, context: Context, make: Callable[[], Any]) -> Any:
