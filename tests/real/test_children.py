@@ -46,8 +46,8 @@ def stand_in(tmp_path, monkeypatch):
 
         monkeypatch.setattr(children.subprocess, "Popen", instead)
         task = {
-            "scenario": None, "seed": 0, "worker": WORKER, "endpoint": Endpoint(""), "prefix": "", "clock": RunClock(0, 0),
-            "folder": tmp_path, "before": Before(),
+            "scenario": None, "seed": 0, "worker": WORKER, "endpoint": Endpoint(""), "prefix": "",
+            "clock": RunClock(0, 0), "folder": tmp_path, "before": Before(),
         }  # fmt: skip
         started.append(Child(len(started), task))
         return started[-1]
