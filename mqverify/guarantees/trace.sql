@@ -22,7 +22,7 @@ before_starts AS (
 ),
 told AS (
   SELECT
-    t.invoked_at AS at_ns, 2 AS rank, t.producer AS worker, t.producer AS actor,
+    t.invoked_at AS at_ns, 2 AS rank, t.producer AS worker, who(t.producer, t.incarnation) AS actor,
     told_sending(t.try, t.outcome, t.completed_at) AS event,
     t.message, t.key, t.sequence, t.partition AS place, t.position
   FROM sends AS t SEMI JOIN wanted USING (message)

@@ -20,6 +20,10 @@ CREATE OR REPLACE TEMP MACRO the_message(number, its_key, its_sequence) AS
 CREATE OR REPLACE TEMP MACRO who(worker, incarnation) AS
   quoted(worker) || CASE WHEN incarnation > 1 THEN ' (incarnation ' || incarnation || ')' ELSE '' END;
 
+-- The workers of a real run are processes of the operating system.
+CREATE OR REPLACE TEMP TABLE processes AS
+SELECT run, who(worker, incarnation) AS actor, ' (pid ' || pid || ')' AS process FROM workers WHERE pid IS NOT NULL;
+
 -- group billing; the one that a spec without groups has is `group`
 CREATE OR REPLACE TEMP MACRO the_group(group_name) AS
   CASE WHEN group_name = 'group' THEN 'the group' ELSE 'group ' || quoted(group_name) END;

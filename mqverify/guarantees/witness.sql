@@ -116,7 +116,7 @@ applied_by AS (
 ),
 told AS (
   SELECT
-    s.witness, CASE WHEN t.try = 1 THEN 0 ELSE 1 END AS weight, t.invoked_at AS at_ns, t.producer AS actor,
+    s.witness, CASE WHEN t.try = 1 THEN 0 ELSE 1 END AS weight, t.invoked_at AS at_ns, who(t.producer, t.incarnation) AS actor,
     told_sending(t.try, t.outcome, t.completed_at) AS event,
     t.message, t.key, t.sequence, t.partition AS place, t.position
   FROM shown AS s JOIN sends AS t ON t.run = s.run AND t.message = s.message
@@ -177,8 +177,9 @@ told AS (
   FROM witnessed AS w JOIN faults AS f ON f.run = w.run
   WHERE f.took_effect AND f.began_at IS NOT NULL
 )
-SELECT t.witness, t.weight, t.at_ns, t.actor, t.event, t.message, t.key, t.sequence, p.name AS partition, t.position
+SELECT t.witness, t.weight, t.at_ns, t.actor || coalesce(k.process, '') AS actor, t.event, t.message, t.key, t.sequence, p.name AS partition, t.position
 FROM told AS t
 JOIN witnessed AS w USING (witness)
 LEFT JOIN places AS p ON p.run = w.run AND p.id = t.place
+LEFT JOIN processes AS k ON k.run = w.run AND k.actor = t.actor
 ORDER BY t.witness, t.weight, abs(t.at_ns - w.noticed_at), t.at_ns, t.actor, t.event, t.message, t.position

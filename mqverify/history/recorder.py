@@ -18,6 +18,9 @@ __all__ = ["Messages", "Row", "RunRows", "WorkerRecorder", "left_behind", "stric
 
 Row = list[Any]
 
+_PID = TABLES["workers"].column_names[2:].index("pid")
+"""The last column: what a machine calls a process says nothing of what happened."""
+
 
 class Messages(Protocol):
     """What the plan knows of each message, by its number: `keys[message]` and `sequences[message]`."""
@@ -67,11 +70,14 @@ class RunRows:
         return list(self._place_ids)
 
     def digest(self) -> str:
-        """SHA-256 of all rows, without the run's number: equal for equal histories, on any machine."""
+        """SHA-256 of all rows, without the run's number and process ids: equal for equal histories, on any machine."""
         digest = hashlib.sha256()
         for name in sorted(self.tables):
+            rows = self.tables[name]
+            if name == "workers":
+                rows = [row[:_PID] for row in rows]
             digest.update(name.encode())
-            digest.update(json.dumps(self.tables[name], separators=(",", ":")).encode())
+            digest.update(json.dumps(rows, separators=(",", ":")).encode())
         return digest.hexdigest()
 
 

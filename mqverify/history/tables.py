@@ -74,7 +74,7 @@ _ALL = (
     _table(
         "workers",
         "one incarnation of a producer or consumer",
-        "worker:text kind:text consumer_group:text? incarnation began_at ended_at? ending:text?",
+        "worker:text kind:text consumer_group:text? incarnation began_at ended_at? ending:text? pid?",
     ),
     _table(
         "sends",

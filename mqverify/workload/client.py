@@ -142,6 +142,9 @@ class Context(Protocol):
     sink: "Sink | None"
     """The sink of a consumer's group; None if it is a plain one and nobody asks for its effects."""
 
+    leads: Callable[[], None] | None
+    """To be told whenever this consumer shares out the work of its group, as its leader; None if nobody asks."""
+
     def feed(self, items: Iterable[Any], capacity: int) -> Feed:
         """Iterate over `items` beside the loop; at most `capacity` wait to be taken."""
 
@@ -161,6 +164,12 @@ class Context(Protocol):
 
     def stopping(self) -> bool:
         """Whether the worker was asked to end."""
+
+    def wrong_time(self) -> int | None:
+        """What a clock of the time of day shows that is off, in Unix nanoseconds; None where it is right.
+
+        None also where the world sees to it beneath the client library, which then needs not be told.
+        """
 
     def idle(self, progress: Mapping[int, int] | None) -> None:
         """There is nothing to do; all before `progress` is done. Told when it changes."""

@@ -15,7 +15,7 @@ from mqverify.history.recorder import RunRows
 from mqverify.spec.model import Spec
 from mqverify.workload.client import Context, Unsure
 from mqverify.workload.consumer import ConsumerDuties, consume
-from mqverify.workload.groups import ConsumerGroup, Latecomer, Worker, latecomers, resolve_groups
+from mqverify.workload.groups import ConsumerGroup, Latecomer, Worker, everybody, latecomers, resolve_groups
 from mqverify.workload.plan import Plan
 from mqverify.workload.producer import ProducerDuties, produce
 
@@ -48,6 +48,12 @@ class Scenario:
     def latecomers(self) -> Mapping[str, Sequence[Latecomer]]:
         """Of each team the consumers whom faults bring in mid-run, in the order in which they join."""
         return latecomers(self.spec.workload, backend_of(self).delivery(self.settings), self.spec.faults)
+
+    @property
+    def everybody(self) -> Sequence[Worker]:
+        """All workers, in their first incarnation; those whom faults bring in mid-run come last."""
+        late = [one.worker for those in self.latecomers.values() for one in those]
+        return [*everybody(self.spec.workload, self.groups), *late]
 
     @property
     def keeps_effects(self) -> bool:
@@ -132,7 +138,8 @@ class World(Protocol):
 
     def disarm(self, planned: PlannedFault) -> None: ...
 
-    def launch(self, worker: Worker) -> None: ...
+    def launch(self, worker: Worker) -> int | None:
+        """Start an incarnation of a worker; the number of its process, where it is one of the operating system's."""
 
     def kill(self, worker: Worker) -> None: ...
 

@@ -1,8 +1,9 @@
 """What the processes of one real run share: counts of distinct messages, and the faults that wait for them.
 
 A file, mapped by all, with a lock for what must be one step. The worker whose message makes the count arms the fault in
-that same step, and the first eligible worker that comes to the fault's point takes it, alone. Nobody may be stopped or
-killed by us while it holds the lock, so whoever does that holds it himself (`with board.lock`).
+that same step, and the first eligible worker that comes to the fault's point takes it, alone, or each of them takes its
+own. A worker looks for what is armed for it among bytes of its own, without the lock. Nobody may be stopped or killed
+by us while it holds the lock, so whoever does that holds it himself (`with board.lock`).
 """
 
 import fcntl
@@ -10,13 +11,13 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from mqverify.faults.plan import PlannedFault
-from mqverify.faults.targets import groups_of, is_everybody
-from mqverify.workload.groups import ConsumerGroup
+from mqverify.faults.targets import candidates, groups_of, is_everybody
+from mqverify.workload.groups import ConsumerGroup, Worker
 
 __all__ = ["Board"]
 
@@ -24,9 +25,11 @@ _PRODUCER_METRICS = ("sent", "acked")
 _CONSUMER_METRICS = ("delivered", "handled", "settled")
 _COUNT = struct.Struct("=q")
 
-# A fault's four bytes.
-_WATCHED, _FIRED, _ARMED, _STRUCK = range(4)
-_SLOT_SIZE = 4
+# A fault's own two bytes, before the number of its strikes.
+_WATCHED, _FIRED = range(2)
+_SLOT_SIZE = 2
+# A fault's byte for each worker: 0 before it is armed.
+_ARMED, _OVER = 1, 2
 
 
 class _Lock:
@@ -51,17 +54,31 @@ class Board:
     """The board in the file `path`, made if it is not there. All processes name the same messages, groups, faults."""
 
     def __init__(
-        self, path: Path, messages: int, groups: Sequence[ConsumerGroup], faults: Sequence[PlannedFault]
+        self,
+        path: Path,
+        messages: int,
+        groups: Sequence[ConsumerGroup],
+        workers: Sequence[Worker],
+        faults: Sequence[PlannedFault],
     ) -> None:
         self._messages = messages
         self._groups = tuple(group.name for group in groups)
         self._groups_of = {fault.identity: groups_of(fault.fault, groups) for fault in faults}
         self._faults = tuple(faults)
+        self._workers = {worker.name: number for number, worker in enumerate(workers)}
+        self._at_once = {
+            fault.identity: [worker.name for worker in candidates(fault.fault, workers)]
+            for fault in faults
+            if _strikes_by_itself(fault) and "leader" not in fault.fault.target  # who leads, only the parent knows
+        }
         counters = [(metric, "") for metric in _PRODUCER_METRICS]
         counters += [(metric, group) for group in self._groups for metric in _CONSUMER_METRICS]
         self._numbers = {counter: number for number, counter in enumerate(counters)}
-        self._slots_at = _COUNT.size * (1 + len(counters))  # the first is `producers_began`
-        self._seen_at = self._slots_at + _SLOT_SIZE * len(faults)
+        self._strikes_at = _COUNT.size * (1 + len(counters))  # the first is `producers_began`
+        self._skews_at = self._strikes_at + _COUNT.size * len(faults)
+        self._slots_at = self._skews_at + _COUNT.size * len(workers)
+        self._armed_at = self._slots_at + _SLOT_SIZE * len(faults)
+        self._seen_at = self._armed_at + len(faults) * len(workers)
         size = self._seen_at + messages * len(counters)
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if os.fstat(file).st_size == 0:
@@ -125,27 +142,52 @@ class Board:
                 self._fire(planned)
             return due
 
-    def arm(self, planned: PlannedFault) -> None:
-        """Let it strike, unless it did already."""
+    def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        """Let it strike one of these workers, or each (`all consumers` at a point), unless that was so already.
+
+        One that slows strikes as often as its `times` says, or until it is disarmed.
+        """
         with self.lock:
-            if not self._is(planned, _STRUCK):
-                self._set(planned, _ARMED)
+            self._arm(planned, eligible)
 
     def disarm(self, planned: PlannedFault) -> None:
         with self.lock:
-            self._set(planned, _ARMED, 0)
+            self._disarm(planned)
 
-    def is_armed(self, planned: PlannedFault) -> bool:
-        return self._is(planned, _ARMED)
+    def lookout(self, worker: str) -> Callable[[], bool]:
+        """A callable that says whether any fault is armed for the worker. It is asked at every point."""
+        begin = self._armed_at + len(self._faults) * self._workers[worker]
+        if not self._faults:
+            return lambda: False
+        end, armed, find = begin + len(self._faults), bytes([_ARMED]), self._map.find
+        return lambda: find(armed, begin, end) >= 0
 
-    def take(self, planned: PlannedFault) -> bool:
-        """Take an armed fault: True for one process only."""
+    def take(self, planned: PlannedFault, worker: str) -> bool:
+        """Whether the fault strikes this worker now. If it strikes but once, nobody else can take it then."""
+        place = self._place(planned, worker)
+        if self._map[place] != _ARMED:
+            return False
         with self.lock:
-            armed = self._is(planned, _ARMED)
-            if armed:
-                self._set(planned, _ARMED, 0)
-                self._set(planned, _STRUCK)
-            return armed
+            if self._map[place] != _ARMED:
+                return False
+            if _strikes_each(planned):
+                self._map[place] = _OVER
+                return True
+            strikes_at = self._strikes_at + _COUNT.size * planned.identity
+            strikes = _COUNT.unpack_from(self._map, strikes_at)[0] + 1
+            _COUNT.pack_into(self._map, strikes_at, strikes)
+            most = _most_strikes(planned)
+            if most is not None and strikes >= most:
+                self._disarm(planned)
+            return True
+
+    def skew(self, worker: str, by: int) -> None:
+        """Set the clock of a worker, whatever incarnation of it is there, so many nanoseconds ahead of time."""
+        _COUNT.pack_into(self._map, self._skews_at + _COUNT.size * self._workers[worker], by)
+
+    def skew_of(self, worker: str) -> int:
+        skew: int = _COUNT.unpack_from(self._map, self._skews_at + _COUNT.size * self._workers[worker])[0]
+        return skew
 
     def producers_began(self, now: int) -> int:
         """When the first producer began, which is now if none has."""
@@ -163,11 +205,41 @@ class Board:
 
     def _fire(self, planned: PlannedFault) -> None:
         self._set(planned, _FIRED)
-        if planned.fault.point is not None and not is_everybody(planned.fault):
-            self._set(planned, _ARMED)
+        self._arm(planned, self._at_once.get(planned.identity, ()))
+
+    def _arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
+        for worker in eligible:
+            place = self._place(planned, worker)
+            if not self._map[place]:
+                self._map[place] = _ARMED
+
+    def _disarm(self, planned: PlannedFault) -> None:
+        """For good: whoever arms it late must not have it strike again."""
+        for worker in self._workers:
+            self._map[self._place(planned, worker)] = _OVER
+
+    def _place(self, planned: PlannedFault, worker: str) -> int:
+        """A worker's bytes lie side by side."""
+        return self._armed_at + len(self._faults) * self._workers[worker] + planned.identity
 
     def _is(self, planned: PlannedFault, what: int) -> bool:
         return self._map[self._slots_at + _SLOT_SIZE * planned.identity + what] == 1
 
-    def _set(self, planned: PlannedFault, what: int, value: int = 1) -> None:
-        self._map[self._slots_at + _SLOT_SIZE * planned.identity + what] = value
+    def _set(self, planned: PlannedFault, what: int) -> None:
+        self._map[self._slots_at + _SLOT_SIZE * planned.identity + what] = 1
+
+
+def _strikes_by_itself(planned: PlannedFault) -> bool:
+    """Whether workers have it happen to themselves: at a point, or when they begin to handle."""
+    return planned.fault.point is not None or planned.kind == "slow"
+
+
+def _strikes_each(planned: PlannedFault) -> bool:
+    return planned.kind != "slow" and is_everybody(planned.fault)
+
+
+def _most_strikes(planned: PlannedFault) -> int | None:
+    """How often it strikes; None if that is not bounded."""
+    if planned.kind != "slow":
+        return 1
+    return planned.fault.times if planned.fault.duration is None else None

@@ -70,6 +70,8 @@ class Child:
         self._is_to_die = False
         """Whether we killed it, or it told that it kills itself."""
         self._over = False
+        self.led_at = -1
+        """When it last shared out the work of its group, as its leader; -1 if it never did."""
         self.pipe, writing = os.pipe()
         os.set_blocking(self.pipe, False)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -196,6 +198,8 @@ class Child:
                 return Struck(rest[0], self.worker)
             case "dies":
                 self._is_to_die = True
+            case "leads":
+                self.led_at = rest[0]
             case "ended":
                 self._told = (rest[0], rest[1])
         return None

@@ -11,7 +11,7 @@ from mqverify.backends.base import Backend
 from mqverify.errors import InternalError
 from mqverify.faults.plan import draw_faults
 from mqverify.history.tables import TABLES
-from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, everybody, producers_of
+from mqverify.workload.groups import ConsumerGroup, Worker, consumers_of, producers_of
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, World
 from mqverify.worlds.injector import Injector
@@ -50,8 +50,7 @@ class Conductor:
         self.plan = plan
         self.groups = scenario.groups
         self._latecomers = {team: iter(those) for team, those in scenario.latecomers.items()}
-        late = [one.worker for those in scenario.latecomers.values() for one in those]
-        self.everybody = [*everybody(plan.workload, scenario.groups), *late]
+        self.everybody = scenario.everybody
         self._backend = backend
         self._settings = scenario.settings
         self._workload = scenario.spec.workload
@@ -102,12 +101,12 @@ class Conductor:
         if earlier is not None and earlier.alive:
             raise InternalError(f"{worker.name} is to be started while an incarnation of it is alive")
         row = self.world.rows.add(
-            "workers", worker.name, worker.kind, worker.group, worker.incarnation, self.world.stamp(), None, None
+            "workers", worker.name, worker.kind, worker.group, worker.incarnation, self.world.stamp(), None, None, None
         )
-        self.roster.workers[worker.name] = WorkerState(worker, row)
+        state = self.roster.workers[worker.name] = WorkerState(worker, row)
         if worker.group is not None:
             self.roster.groups[worker.group].removed = False
-        self.world.launch(worker)
+        state.note_process(self.world.launch(worker))
 
     def join(self, team: str) -> Worker | None:
         """Have one more consumer join a team; None while its groups have not come to start."""

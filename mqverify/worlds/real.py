@@ -74,7 +74,7 @@ class RealWorld:
         # microseconds, and the processes share a spec and a seed, not objects.
         faults = draw_faults(scenario.spec.faults, plan.workload.messages, plan.seed)
         self._faults = {fault.identity: fault for fault in faults}
-        self._board = Board(folder / "board", plan.workload.messages, scenario.groups, faults)
+        self._board = Board(folder / "board", plan.workload.messages, scenario.groups, scenario.everybody, faults)
         self._children: list[Child] = []
         self._inbox: deque[Notice] = deque()
         self._clock = RunClock.starting_now()
@@ -136,13 +136,12 @@ class RealWorld:
             self._inbox.append(Triggered(planned.identity))
 
     def arm(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
-        """Let it strike. Each worker knows whether it is eligible: in this world that hangs on names only."""
-        self._board.arm(planned)
+        self._board.arm(planned, eligible)
 
     def disarm(self, planned: PlannedFault) -> None:
         self._board.disarm(planned)
 
-    def launch(self, worker: Worker) -> None:
+    def launch(self, worker: Worker) -> int | None:
         task = {
             "scenario": self._scenario,
             "seed": self.plan.seed,
@@ -160,6 +159,7 @@ class RealWorld:
                 f"the worker process {worker.name} cannot be started: {error.strerror}; ask for fewer workers, or "
                 "raise the limits on processes and open files (`ulimit -u`, `ulimit -n`)"
             ) from error
+        return self._children[-1].pid
 
     def kill(self, worker: Worker) -> None:
         child = self._child(worker)
@@ -187,10 +187,13 @@ class RealWorld:
         raise InternalError("`lose` is unsupported in the real world")
 
     def skew(self, worker: str, by: int) -> None:
-        raise InternalError("`clock_skew` is unsupported in the real world")
+        self._board.skew(worker, by)
 
     def leader(self, group: str) -> str | None:
-        return None
+        """Whoever made the group's last assignment, which is what a Kafka client does as the leader."""
+        self._listen(0)
+        leaders = [child for child in self._children if child.worker.group == group and child.led_at >= 0]
+        return max(leaders, key=lambda child: child.led_at).worker.name if leaders else None
 
     def count(self, metric: str, groups: Sequence[str] = ()) -> int:
         return self._board.count(metric, groups)
@@ -226,10 +229,10 @@ class RealWorld:
         self._inbox.append(notice)
         if not isinstance(notice, Struck):
             return
-        child = self._child(notice.worker)
-        if self._faults[notice.fault].kind == "pause":
+        child, kind = self._child(notice.worker), self._faults[notice.fault].kind
+        if kind == "pause":
             child.wait_until_stopped()
-        else:
+        elif kind == "crash":
             child.wait_until_dead()
             self._take(child)
 

@@ -33,6 +33,9 @@ class WorkerState:
         self.ending = f"{ending} ({detail})" if detail else ending
         self.note_end(ending, at)
 
+    def note_process(self, pid: int | None) -> None:
+        self.row[_WORKERS["pid"]] = pid
+
     def note_end(self, ending: str, at: int) -> None:
         self.row[_WORKERS["ended_at"]] = at
         self.row[_WORKERS["ending"]] = ending

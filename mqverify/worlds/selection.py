@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from mqverify.errors import UsageError
-from mqverify.faults.targets import is_everybody
 from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
 from mqverify.spec.model import Spec
@@ -13,13 +12,12 @@ from mqverify.worlds.base import Scenario, backend_of
 
 __all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
-_REAL_FAULTS = {"crash", "pause", "add_consumers", "remove_consumers", "delete_records"}
+_REAL_FAULTS = {"crash", "pause", "slow", "add_consumers", "remove_consumers", "delete_records", "clock_skew"}
 _PROXY = "needs a proxy before a real broker, which a later version brings"
 _NOT_REAL = {
     "cut": _PROXY,
     "delay": _PROXY,
     "lose": _PROXY,
-    "clock_skew": "needs a clock for each process, and on a real machine all share one",
 }
 _LONGEST_REAL_RUN = 3600 * SECOND
 _REAL_SYSTEMS = {"kafka": ("local",)}
@@ -118,14 +116,7 @@ def _real_limits(scenario: Scenario) -> list[str]:
             reasons.append(f"`{fault.kind}` {why}")
         elif fault.point == "in_settle":
             reasons.append(f"the point in_settle {_PROXY}")
-        elif fault.point is not None and is_everybody(fault):
-            reasons.append("a point for all consumers comes to real brokers in a later version")
-        elif "leader" in fault.target:
-            reasons.append("kafka-python does not tell which consumer leads a group, so `leader` is simulated only")
-    workload = scenario.spec.workload
-    if any(group.joins == "drained" for group in workload.groups.values()):
-        reasons.append("a group that joins later comes to real brokers in a later version")
-    if any(group.settle.policy == "automatic" for group in resolve_groups(workload)):
+    if any(group.settle.policy == "automatic" for group in resolve_groups(scenario.spec.workload)):
         reasons.append("automatic commits of a real client are not observed yet; a later version reads them")
     if scenario.settings.client != "kafka-python":
         reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")

@@ -21,7 +21,7 @@ from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
-from mqverify.workload.groups import ConsumerGroup, Worker, everybody
+from mqverify.workload.groups import ConsumerGroup, Worker
 from mqverify.workload.plan import Plan
 from mqverify.workload.sink import Sink
 from mqverify.worlds.base import Before, Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
@@ -56,12 +56,11 @@ class SimulatedWorld:
         self._scenario = scenario
         self._backend = backend
         self._groups: dict[str, ConsumerGroup] = {group.name: group for group in scenario.groups}
-        self._everybody = everybody(plan.workload, self._groups.values())
+        self._everybody = scenario.everybody
         self.checkpoints: dict[str, int] = {}
         late = [one for team in scenario.latecomers.values() for one in team]
         self.progress = Progress(plan.workload.messages, list(self._groups), [one.group.name for one in late])
         self._groups |= {one.group.name: one.group for one in late}
-        self._everybody += [one.worker for one in late]
         self._sinks = {name: GroupMemory() for name in self._groups} if scenario.keeps_effects else {}
         self.network = Network(self.kernel)
         self._broker = backend.simulate(self.network, scenario.settings)
@@ -313,6 +312,7 @@ class SimulatedContext:
         self.sleep = world.kernel.sleep
         self.checkpoints: MutableMapping[str, int] = world.checkpoints
         self.sink: Sink | None = None
+        self.leads: Callable[[], None] | None = None  # the world's broker knows who leads
 
     def feed(self, items: Iterable[Any], capacity: int) -> SimulatedFeed:
         return SimulatedFeed(self._process, items, capacity, self._is_idle)
@@ -348,6 +348,10 @@ class SimulatedContext:
     def may_idle(self) -> bool:
         """Whether waiting in vain changes nothing: not for one who is to leave, and has yet to see that."""
         return not self.asked_to_stop
+
+    def wrong_time(self) -> int | None:
+        """The look-alike of the library reads the clock of its process, which is off itself."""
+        return None
 
     def idle(self, progress: Mapping[int, int] | None) -> None:
         if progress != self._told:

@@ -22,7 +22,6 @@ from typing import Any
 
 from mqverify.errors import MqverifyError
 from mqverify.faults.plan import PlannedFault, draw_faults
-from mqverify.faults.targets import candidates
 from mqverify.history.files import FileRecorder
 from mqverify.history.records import WorkerHeader
 from mqverify.workload.client import Metric, Point
@@ -76,8 +75,12 @@ class RealContext:
         self._told_at = 0
         self._faults: dict[str, list[PlannedFault]] = {}
         for fault in faults:
-            if fault.fault.point is not None and candidates(fault.fault, [task.worker]):
-                self._faults.setdefault(fault.fault.point, []).append(fault)
+            if fault.kind == "slow" or fault.fault.point is not None:
+                self._faults.setdefault(fault.fault.point or "handling", []).append(fault)
+        self._worker = task.worker.name
+        self._armed = board.lookout(self._worker)
+        self._may_be_skewed = any(fault.kind == "clock_skew" for fault in faults)
+        self.leads: Callable[[], None] | None = lambda: self.tell("leads", self.now())
 
     def tell(self, *words: Any) -> None:
         """Write one notice to the parent."""
@@ -96,19 +99,32 @@ class RealContext:
         return self._board.marker(metric, group, lambda fault: self.tell("triggered", fault))
 
     def reached(self, point: Point) -> None:
-        for fault in self._faults.get(point, ()):
-            if self._board.is_armed(fault) and self._board.take(fault):
-                self.tell("struck", fault.identity)
-                if fault.kind == "pause":
-                    os.kill(os.getpid(), signal.SIGSTOP)
-                else:
-                    self.crash()
+        fault = self._struck_at(point) if self._armed() else None
+        if fault is None:
+            return
+        if fault.kind == "pause":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            self.crash()
 
     def handling_time(self, planned: int) -> int:
-        return planned
+        fault = self._struck_at("handling") if self._armed() else None
+        return planned if fault is None else fault.handler
+
+    def _struck_at(self, point: str) -> PlannedFault | None:
+        """The fault that strikes here and now, if one does; it is told before."""
+        for fault in self._faults.get(point, ()):
+            if self._board.take(fault, self._worker):
+                self.tell("struck", fault.identity)
+                return fault
+        return None
 
     def stopping(self) -> bool:
         return self._asked_to_stop.is_set()
+
+    def wrong_time(self) -> int | None:
+        skew = self._board.skew_of(self._worker) if self._may_be_skewed else 0
+        return time.time_ns() + skew if skew else None
 
     def idle(self, progress: Mapping[int, int] | None) -> None:
         """Tell it when it changes, and again from time to time: after a pause the parent has forgotten it."""
@@ -168,7 +184,7 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     backend, plan = backend_of(scenario), draw_plan(workload, task.seed)
     faults = draw_faults(scenario.spec.faults, workload.messages, task.seed)
     groups = {group.name: group for group in scenario.groups}
-    board = Board(task.folder / "board", workload.messages, scenario.groups, faults)
+    board = Board(task.folder / "board", workload.messages, scenario.groups, scenario.everybody, faults)
     header = WorkerHeader(
         worker.name, worker.kind, worker.incarnation, worker.group, worker.shard, os.getpid(), task.clock.origin
     )  # fmt: skip

@@ -7,7 +7,7 @@ again: a retry is in place, a skip is a commit past the message, parking is a re
 same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -52,6 +52,7 @@ class KafkaProducerClient:
         self._since_start = binding.since_start
         self._settings = binding.settings
         self._now = context.now
+        self._wrong_time = context.wrong_time
         self._recorder = context.recorder
         self._acked = context.marker("acked")
         self._with_key = binding.settings.record_key == "key"
@@ -67,12 +68,14 @@ class KafkaProducerClient:
         plan = self._plan
         token = self._recorder.send_invoked(message, attempt)
         began = self._now()
+        wrong_time = self._wrong_time()
         try:
             future = self._producer.send(
                 self._topic,
                 key=plan.keys[message].encode() if self._with_key else None,
                 value=plan.payloads.encode(message),
                 partition=plan.key_numbers[message] if self._by_key else None,
+                timestamp_ms=None if wrong_time is None else wrong_time // _MILLISECOND,
             )
         except self._errors.KafkaError as error:
             self._recorder.send_completed(token, send_outcome(error, handed_over=False))
@@ -127,6 +130,8 @@ class KafkaConsumerClient:
         if self._iterate:
             config["consumer_timeout_ms"] = 500
         make = partial(self._library.KafkaConsumer, **binding.reach, client_id=name)
+        if context.leads is not None:
+            config |= _heard_when_leading(self._library, config, context.leads)
         self._consumer = connected(
             self._library, context, partial(make, group_id=binding.group_id(group.name), **config)
         )
@@ -327,6 +332,26 @@ class _DeadLetters:
 
     def close(self) -> None:
         self._producer.close()
+
+
+def _heard_when_leading(
+    library: Any, config: Mapping[str, Any], leads: Callable[[], None]
+) -> Mapping[str, Sequence[Any]]:
+    """The same assignors, which tell when they are asked to assign: kafka-python asks only those of the group's leader.
+
+    See docs/facts/kafka.md and `ConsumerCoordinator._perform_assignment` of kafka-python.
+    """
+
+    def telling(assignor: Any) -> Any:
+        class Telling(assignor):  # type: ignore[misc]
+            def assign(self, cluster: Any, members: Any) -> Any:
+                leads()
+                return super().assign(cluster, members)
+
+        return Telling
+
+    name = "partition_assignment_strategy"
+    return {name: tuple(map(telling, config.get(name, library.KafkaConsumer.DEFAULT_CONFIG[name])))}
 
 
 def _rebalance_listener(library: Any, client: KafkaConsumerClient) -> Any:
