@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from mqverify.backends.base import Adapter, Admin, Backend
 from mqverify.faults.plan import PlannedFault
 from mqverify.guarantees.registry import catalogue
-from mqverify.history.recorder import RunRows
+from mqverify.history.recorder import Row, RunRows
 from mqverify.spec.model import Spec
 from mqverify.workload.client import Context, Unsure
 from mqverify.workload.consumer import ConsumerDuties, consume
@@ -161,6 +161,9 @@ class World(Protocol):
 
     def skew(self, worker: str, by: int) -> None:
         """Set the clock of a worker (every incarnation) so many nanoseconds ahead of time."""
+
+    def sends_of(self, producer: str) -> Sequence[Row]:
+        """What all incarnations of a producer have sent so far, as rows of `sends`."""
 
     def leader(self, group: str) -> str | None:
         """The name of the consumer that leads the group, if the system has leaders and this world can tell."""

@@ -22,7 +22,7 @@ from mqverify.backends.base import Backend, Site
 from mqverify.errors import BackendLost, InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
-from mqverify.history.recorder import RunRows, left_behind, strictly_increasing
+from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Before, Notice, Scenario, Struck, Triggered
@@ -189,6 +189,11 @@ class RealWorld:
     def skew(self, worker: str, by: int) -> None:
         self._board.skew(worker, by)
 
+    def sends_of(self, producer: str) -> Sequence[Row]:
+        rows = RunRows()
+        self._replay(rows, [child for child in self._children if child.worker.name == producer])
+        return rows.tables["sends"]
+
     def leader(self, group: str) -> str | None:
         """Whoever made the group's last assignment, which is what a Kafka client does as the leader."""
         self._listen(0)
@@ -241,9 +246,7 @@ class RealWorld:
 
     def _before(self, name: str) -> Before:
         """What the earlier incarnations of a producer have left behind."""
-        rows = RunRows()
-        self._replay(rows, [child for child in self._children if child.worker.name == name])
-        return Before(*left_behind(rows.tables["sends"], name))
+        return Before(*left_behind(self.sends_of(name), name))
 
     def _end_all(self) -> None:
         deaf: BackendLost | None = None

@@ -14,7 +14,8 @@ from mqverify.errors import InternalError
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.progress import Progress
 from mqverify.faults.targets import candidates, groups_of, is_everybody
-from mqverify.history.recorder import RunRows, WorkerRecorder, left_behind, strictly_increasing
+from mqverify.history.recorder import Row, RunRows, WorkerRecorder, left_behind, strictly_increasing
+from mqverify.history.tables import TABLES
 from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import Kernel
 from mqverify.simulation.network import Network
@@ -42,6 +43,7 @@ def since_epoch(unix: int) -> int:
 
 """Unix time of virtual time 0: 2026-01-01T00:00Z, in milliseconds."""
 
+_PRODUCER = TABLES["sends"].column_names[2:].index("producer")
 _BROKER_WORDS = ("broker", "node")
 
 
@@ -209,6 +211,9 @@ class SimulatedWorld:
         self._skews[worker] = by
         if worker in self._processes:
             self._processes[worker].skew = by
+
+    def sends_of(self, producer: str) -> Sequence[Row]:
+        return [row for row in self.rows.tables["sends"] if row[_PRODUCER] == producer]
 
     def leader(self, group: str) -> str | None:
         return self._broker.leader(group)

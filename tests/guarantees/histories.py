@@ -60,10 +60,10 @@ class History:
         self.rows.add("groups", name, team or name, starts, delivery, consumers, drained, gave_up)
 
     def worker(self, name: str, *, group: str = "group", kind: str = "consumer", incarnation: int = 1, began: int = 0,
-               ended: int | None = None, ending: str | None = None) -> None:  # fmt: skip
+               ended: int | None = None, ending: str | None = None, pid: int | None = None) -> None:  # fmt: skip
         owner = group if kind == "consumer" else None
         ended_at = None if ended is None else ended * MS
-        self.rows.add("workers", name, kind, owner, incarnation, began * MS, ended_at, ending)
+        self.rows.add("workers", name, kind, owner, incarnation, began * MS, ended_at, ending, pid)
 
     def shard(self, key: str, shard: int, group: str = "group") -> None:
         self.rows.add("shards", group, key, shard)

@@ -213,10 +213,8 @@ class SkewClocks(Action):
         if not self._skewed:
             return
         began_at = self.began_at or 0
-        if any(
-            row[_SENDS["producer"]] in self._skewed and row[_SENDS["invoked_at"]] > began_at
-            for row in self.world.rows.tables["sends"]
-        ):
+        sent = (row for name in self._skewed for row in self.world.sends_of(name))
+        if any(row[_SENDS["invoked_at"]] > began_at for row in sent):
             self.ended_at = self.world.stamp()
         else:
             self.why_not = f"no {self.planned.target_text} sent anything after its trigger"
