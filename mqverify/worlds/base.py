@@ -162,6 +162,10 @@ class World(Protocol):
     def skew(self, worker: str, by: int) -> None:
         """Set the clock of a worker (every incarnation) so many nanoseconds ahead of time."""
 
+    def let_pass(self, planned: PlannedFault) -> None:
+        """Nothing is at work: let time pass as planned. Where the world's clock does not jump over idle time by itself,
+        it has jumped when this returns. Raises `NotDone` if it cannot be had."""
+
     def leader(self, group: str) -> str | None:
         """The name of the consumer that leads the group, if the system has leaders and this world can tell."""
 

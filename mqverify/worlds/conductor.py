@@ -33,6 +33,8 @@ class Outcome:
     give_up_reason: str | None
     ended_at: int
     faults: tuple[tuple[int, str, bool, str | None], ...]
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What a report is to say of how it was run."""
 
 
 @dataclass(order=True)

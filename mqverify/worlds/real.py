@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mqverify import __version__
@@ -23,12 +24,13 @@ from mqverify.errors import BackendLost, InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows, left_behind, strictly_increasing
+from mqverify.units import format_duration
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import Plan
-from mqverify.worlds.base import Before, Notice, Scenario, Struck, Triggered
+from mqverify.worlds.base import Before, Busy, Ended, Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
 from mqverify.worlds.children import Child, wait_for_any
-from mqverify.worlds.clock import RunClock
+from mqverify.worlds.clock import LONGEST_WAITED_FOR, RunClock
 from mqverify.worlds.conductor import Conductor, Outcome
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
 from mqverify.worlds.worker_process import library_of
@@ -61,6 +63,7 @@ class RealWorld:
         patience: int,
         site: Site,
         folder: Path,
+        tell: Callable[[str], None],
     ) -> None:
         self.rows = RunRows()
         self.plan = plan
@@ -69,6 +72,8 @@ class RealWorld:
         self._backend = backend
         self._patience = patience
         self._site = site
+        self._tell = tell
+        self._passed: list[str] = []
         self._prefix = f"mqverify-{secrets.token_hex(4)}-"
         # Drawn from the seed, as the conductor and every worker process do for themselves: a pure function of few
         # microseconds, and the processes share a spec and a seed, not objects.
@@ -77,7 +82,7 @@ class RealWorld:
         self._board = Board(folder / "board", plan.workload.messages, scenario.groups, scenario.everybody, faults)
         self._children: list[Child] = []
         self._inbox: deque[Notice] = deque()
-        self._clock = RunClock.starting_now()
+        self._clock = RunClock.starting_now(folder)
         self.stamp = strictly_increasing(self.now)
         self._describe()
         if scenario.keeps_effects:
@@ -99,7 +104,7 @@ class RealWorld:
         self._replay(self.rows, self._children, outcome.ended_at)
         if self._scenario.keeps_effects:
             add_effects(sinks_file(self.folder), self.rows, outcome.ended_at)
-        return outcome
+        return replace(outcome, details={"time": ", ".join(self._passed)}) if self._passed else outcome
 
     def close(self, keep: bool) -> None:
         """Remove what the run made on the broker and, unless it is to be kept, its folder."""
@@ -188,6 +193,28 @@ class RealWorld:
 
     def skew(self, worker: str, by: int) -> None:
         self._board.skew(worker, by)
+
+    def let_pass(self, planned: PlannedFault) -> None:
+        """Have the broker do what it would have done meanwhile, then have the run's clock jump; wait for a moment."""
+        length = planned.duration
+        if length <= LONGEST_WAITED_FOR:
+            return
+        began = time.monotonic()
+        passed = length + sum(before for _, before in self._clock.passes())
+        self.admin.let_pass(passed, self.now() + length, self._wait, self._tell)
+        self._listen(0)
+        if any(isinstance(notice, Busy | Struck | Ended) for notice in self._inbox):
+            raise BackendLost(
+                "somebody went to work while time was made to pass, which only an idle system can: run again"
+            )
+        self._clock.jump(length)
+        self._passed.append(f"{format_duration(length)} passed in {time.monotonic() - began:.1f} s")
+
+    def _wait(self, seconds: float) -> None:
+        """Let real time pass, and hear what happens meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._listen(min(left, _LOOK_EVERY))
 
     def leader(self, group: str) -> str | None:
         """Whoever made the group's last assignment, which is what a Kafka client does as the leader."""
