@@ -14,7 +14,8 @@ from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 __all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
 _REAL_FAULTS = {
-    "crash", "pause", "slow", "add_consumers", "remove_consumers", "delete_records", "clock_skew", "add_partitions", "pass"
+    "crash", "pause", "slow", "pass", "clock_skew", "add_consumers", "remove_consumers", "add_partitions",
+    "delete_records",
 }  # fmt: skip
 _PROXY = "needs a proxy before a real broker, which a later version brings"
 _NOT_REAL = {
@@ -134,9 +135,7 @@ def _real_limits(scenario: Scenario) -> list[str]:
     reasons = []
     least = _least_duration(scenario)
     if least > _LONGEST_REAL_RUN:
-        reasons.append(
-            f"it would take {format_duration(least)} on a real broker, where only `pass` makes time pass, while all is idle"
-        )
+        reasons.append(f"it would take {format_duration(least)} on a real broker, where only `pass` lets time pass")
     reasons += _passes(scenario.spec.faults)
     for fault in scenario.spec.faults:
         if fault.kind not in _REAL_FAULTS:

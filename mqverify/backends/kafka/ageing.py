@@ -123,7 +123,7 @@ class Ageing:
 
     def _check_interval(self) -> float:
         """Seconds between two looks of a broker for what is too old; the longest of all brokers."""
-        brokers = [broker["node_id"] for broker in self._admin.describe_cluster()["brokers"]]
+        brokers = [broker["broker_id"] for broker in self._admin.describe_cluster()["brokers"]]
         told = [self._described("BROKER", str(broker), _CHECKED_EVERY) for broker in brokers]
         return max(_DEFAULT_CHECK if each is None else int(each) * MILLISECOND for each in told) / SECOND
 
