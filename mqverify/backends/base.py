@@ -119,6 +119,9 @@ class Admin(Protocol):
         on is said in the history's `settings` before it removes it.
         """
 
+    def committed(self) -> Mapping[str, Mapping[int, int]]:
+        """Of each group the positions that it has settled, by source, as a real system says now."""
+
     def let_pass(self, passed: int, by: int, wait: Callable[[float], None], tell: Callable[[str], None]) -> None:
         """Have a real system remove what it would by its age if time had passed: `passed` nanoseconds in all since the
         run's start, beyond those that really went by. All is drained, and everything was read afresh before.

@@ -162,6 +162,9 @@ class World(Protocol):
     def skew(self, worker: str, by: int) -> None:
         """Set the clock of a worker (every incarnation) so many nanoseconds ahead of time."""
 
+    def observe(self) -> None:
+        """Read what the groups have settled, in a world where nobody may have told it."""
+
     def let_pass(self, planned: PlannedFault) -> None:
         """Nothing is at work: let time pass as planned. Where the world's clock does not jump over idle time by itself,
         it has jumped when this returns. Raises `NotDone` if it cannot be had."""

@@ -313,6 +313,7 @@ class Conductor:
                 or (self.roster.progress_of(state.group) is not None and not behind.get(name, ["all"]))
             )
             state.row[_GROUPS["drained"]] = done
+        world.observe()
         faults = self.injector.record()
         ended_at = world.stamp()
         for worker_state in self.roster.workers.values():

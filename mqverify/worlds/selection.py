@@ -7,7 +7,6 @@ from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
 from mqverify.spec.model import Fault, Spec
 from mqverify.units import SECOND, format_duration
-from mqverify.workload.groups import resolve_groups
 from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 
@@ -143,8 +142,6 @@ def _real_limits(scenario: Scenario) -> list[str]:
             reasons.append(f"`{fault.kind}` {why}")
         elif fault.point == "in_settle":
             reasons.append(f"the point in_settle {_PROXY}")
-    if any(group.settle.policy == "automatic" for group in resolve_groups(scenario.spec.workload)):
-        reasons.append("automatic commits of a real client are not observed yet; a later version reads them")
     if scenario.settings.client != "kafka-python":
         reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")
     return reasons

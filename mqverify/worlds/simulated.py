@@ -210,6 +210,9 @@ class SimulatedWorld:
         if worker in self._processes:
             self._processes[worker].skew = by
 
+    def observe(self) -> None:
+        """The look-alikes tell all that they settle."""
+
     def let_pass(self, planned: PlannedFault) -> None:
         """The kernel jumps over it: the conductor waits until it is over."""
 

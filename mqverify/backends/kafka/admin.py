@@ -123,21 +123,25 @@ class KafkaAdmin:
         names = {self._binding.group_id(group.name): group.name for group in self._groups}
         found = self._admin.describe_groups(list(names)) if names else {}
         empty = [names[group] for group, told in found.items() if told["group_state"] in {"Empty", "Dead"}]
+        committed = self.committed() if empty else {}
         for name in empty:
-            if self.committed(name):
+            if committed[name]:
                 raise NotDone(
                     f"nobody is in the group {name}, and a real broker's committed offsets cannot be made to expire"
                 )
 
-    def committed(self, group: str) -> Mapping[int, int]:
-        """What a group has committed, by partition."""
-        group_id, topic = self._binding.group_id(group), self._binding.topic
-        offsets = self._admin.list_group_offsets({group_id: None}).get(group_id, {})
-        return {
-            partition.partition: offset.offset
-            for partition, offset in offsets.items()
-            if partition.topic == topic and offset.offset >= 0
-        }
+    def committed(self) -> Mapping[str, Mapping[int, int]]:
+        topic = self._binding.topic
+        found = {}
+        for group in self._groups:
+            group_id = self._binding.group_id(group.name)
+            offsets = self._admin.list_group_offsets({group_id: None}).get(group_id, {})
+            found[group.name] = {
+                partition.partition: offset.offset
+                for partition, offset in offsets.items()
+                if partition.topic == topic and offset.offset >= 0
+            }
+        return found
 
     def _first_and_end(self, partitions: Sequence[Any]) -> Mapping[Any, tuple[int, int]]:
         consumer = self._consumer()
