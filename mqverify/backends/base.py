@@ -119,6 +119,17 @@ class Admin(Protocol):
         on is said in the history's `settings` before it removes it.
         """
 
+    def committed(self) -> Mapping[str, Mapping[int, int]]:
+        """Of each group the positions that it has settled, by source, as a real system says now."""
+
+    def let_pass(self, passed: int, by: int, wait: Callable[[float], None], tell: Callable[[str], None]) -> None:
+        """Have a real system remove what it would by its age if time had passed: `passed` nanoseconds in all since the
+        run's start, beyond those that really went by. All is drained, and everything was read afresh before.
+
+        `by` is the run's time when they have passed. `wait` lets real seconds pass; `tell` hears what takes long.
+        Raises `NotDone` where it cannot be had and nothing was changed, BackendLost where the run cannot go on.
+        """
+
     def close(self) -> None: ...
 
 

@@ -22,6 +22,7 @@ SELECT
   u.run, u.consumer_group, u.key, [u.message] AS messages, u.source AS place, u.invoked_at AS noticed_at,
   CASE
     WHEN u.settled_by = 'server' THEN 'the server, for ' || the_group(u.consumer_group) || ', '
+    WHEN u.settled_by = 'observed' THEN 'somebody of ' || the_group(u.consumer_group) || ' '
     ELSE who(u.consumer, u.incarnation) || ' of ' || the_group(u.consumer_group) || ' '
   END
   || CASE u.action

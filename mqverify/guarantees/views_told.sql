@@ -25,14 +25,14 @@ CREATE OR REPLACE TEMP MACRO told_settling(
 ) AS
   CASE WHEN its_settler IN ('consumer', 'observed', 'server') THEN '' ELSE 'its ' || its_settler || ' ' END
   || CASE its_action
-    WHEN 'commit' THEN 'commits' WHEN 'checkpoint' THEN 'keeps the checkpoint' WHEN 'ack' THEN 'acknowledges'
+    WHEN 'commit' THEN CASE WHEN its_settler = 'observed' THEN 'finds the group at' ELSE 'commits' END WHEN 'checkpoint' THEN 'keeps the checkpoint' WHEN 'ack' THEN 'acknowledges'
     WHEN 'skip' THEN 'skips' WHEN 'park' THEN 'parks' WHEN 'retry' THEN 'asks again for' WHEN 'expire' THEN 'forgets'
     ELSE its_action END
   || CASE
     WHEN its_cover = 'one' AND its_message IS NOT NULL THEN ' it'
     ELSE ' ' || unit_of(place_name) || ' ' || told_position(its_action, its_position) END
   || CASE
-    WHEN its_action = 'expire' THEN ''
+    WHEN its_action = 'expire' OR its_settler = 'observed' THEN ''
     WHEN its_outcome = 'acked' THEN coalesce(
       CASE
         WHEN its_action = 'checkpoint' THEN ', stored at ' WHEN its_cover = 'one' THEN ', counted at '

@@ -165,6 +165,13 @@ class World(Protocol):
     def sends_of(self, producer: str) -> Sequence[Row]:
         """What all incarnations of a producer have sent so far, as rows of `sends`."""
 
+    def observe(self) -> None:
+        """Read what the groups have settled, in a world where nobody may have told it."""
+
+    def let_pass(self, planned: PlannedFault) -> None:
+        """Nothing is at work: let time pass as planned. Where the world's clock does not jump over idle time by itself,
+        it has jumped when this returns. Raises `NotDone` if it cannot be had."""
+
     def leader(self, group: str) -> str | None:
         """The name of the consumer that leads the group, if the system has leaders and this world can tell."""
 

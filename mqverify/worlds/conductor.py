@@ -33,6 +33,8 @@ class Outcome:
     give_up_reason: str | None
     ended_at: int
     faults: tuple[tuple[int, str, bool, str | None], ...]
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What a report is to say of how it was run."""
 
 
 @dataclass(order=True)
@@ -311,6 +313,7 @@ class Conductor:
                 or (self.roster.progress_of(state.group) is not None and not behind.get(name, ["all"]))
             )
             state.row[_GROUPS["drained"]] = done
+        world.observe()
         faults = self.injector.record()
         ended_at = world.stamp()
         for worker_state in self.roster.workers.values():

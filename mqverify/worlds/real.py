@@ -7,6 +7,7 @@ before that, the folder stays, and it is told where it is.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -15,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mqverify import __version__
@@ -23,13 +25,15 @@ from mqverify.errors import BackendLost, InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
 from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
+from mqverify.units import format_duration
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import Plan
-from mqverify.worlds.base import Before, Notice, Scenario, Struck, Triggered
+from mqverify.worlds.base import Before, Busy, Ended, Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
 from mqverify.worlds.children import Child, wait_for_any
-from mqverify.worlds.clock import RunClock
+from mqverify.worlds.clock import LONGEST_WAITED_FOR, RunClock
 from mqverify.worlds.conductor import Conductor, Outcome
+from mqverify.worlds.observed import Observations
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
 from mqverify.worlds.worker_process import library_of
 
@@ -37,6 +41,9 @@ __all__ = ["RealWorld", "new_run_folder"]
 
 _LOOK_EVERY = 0.05
 """Seconds between looks whether a process has ended."""
+
+_OF_BROKERS = re.compile("broker|followers")
+"""In the target of a fault: brokers, not workers."""
 
 
 def new_run_folder(seed: int) -> Path:
@@ -61,6 +68,7 @@ class RealWorld:
         patience: int,
         site: Site,
         folder: Path,
+        tell: Callable[[str], None],
     ) -> None:
         self.rows = RunRows()
         self.plan = plan
@@ -69,16 +77,20 @@ class RealWorld:
         self._backend = backend
         self._patience = patience
         self._site = site
+        self._tell = tell
+        self._passed: list[str] = []
         self._prefix = f"mqverify-{secrets.token_hex(4)}-"
         # Drawn from the seed, as the conductor and every worker process do for themselves: a pure function of few
         # microseconds, and the processes share a spec and a seed, not objects.
         faults = draw_faults(scenario.spec.faults, plan.workload.messages, plan.seed)
+        self._breaks_brokers = any(_OF_BROKERS.search(end) for fault in faults for end in fault.fault.target)
         self._faults = {fault.identity: fault for fault in faults}
         self._board = Board(folder / "board", plan.workload.messages, scenario.groups, scenario.everybody, faults)
         self._children: list[Child] = []
         self._inbox: deque[Notice] = deque()
-        self._clock = RunClock.starting_now()
+        self._clock = RunClock.starting_now(folder)
         self.stamp = strictly_increasing(self.now)
+        self._observations = Observations(self.stamp)
         self._describe()
         if scenario.keeps_effects:
             make_file(sinks_file(folder))
@@ -97,9 +109,10 @@ class RealWorld:
             raise
         self._end_all()
         self._replay(self.rows, self._children, outcome.ended_at)
+        self._observations.add_unexplained(self.rows)
         if self._scenario.keeps_effects:
             add_effects(sinks_file(self.folder), self.rows, outcome.ended_at)
-        return outcome
+        return replace(outcome, details={"time": ", ".join(self._passed)}) if self._passed else outcome
 
     def close(self, keep: bool) -> None:
         """Remove what the run made on the broker and, unless it is to be kept, its folder."""
@@ -163,18 +176,23 @@ class RealWorld:
 
     def kill(self, worker: Worker) -> None:
         child = self._child(worker)
+        self.observe()
         with self._board.lock:
             child.signal(signal.SIGKILL)
         child.wait_until_dead()
         self._take(child)
+        self.observe()
 
     def pause(self, worker: Worker) -> None:
         child = self._child(worker)
+        self.observe()
         with self._board.lock:
             child.signal(signal.SIGSTOP)
             child.wait_until_stopped()
+        self.observe()
 
     def resume(self, worker: Worker) -> None:
+        self.observe()
         self._child(worker).signal(signal.SIGCONT)
 
     def stop(self, worker: Worker) -> None:
@@ -193,6 +211,37 @@ class RealWorld:
         rows = RunRows()
         self._replay(rows, [child for child in self._children if child.worker.name == producer])
         return rows.tables["sends"]
+
+    def let_pass(self, planned: PlannedFault) -> None:
+        """Have the broker do what it would have done meanwhile, then have the run's clock jump; wait for a moment."""
+        length = planned.duration
+        if length <= LONGEST_WAITED_FOR:
+            return
+        began = time.monotonic()
+        passed = length + sum(before for _, before in self._clock.passes())
+        self.admin.let_pass(passed, self.now() + length, self._wait, self._tell)
+        self._listen(0)
+        if any(isinstance(notice, Busy | Struck | Ended) for notice in self._inbox):
+            raise BackendLost(
+                "somebody went to work while time was made to pass, which only an idle system can: run again"
+            )
+        self._clock.jump(length)
+        self._passed.append(f"{format_duration(length)} passed in {time.monotonic() - began:.1f} s")
+
+    def observe(self) -> None:
+        """Read what the groups have settled. Not while a broker may be down: it must not be waited for."""
+        if not self._breaks_brokers:
+            try:
+                self._observations.observe(self.admin.committed)
+            except Exception as error:
+                if not self._backend.is_client_error(error):
+                    raise
+
+    def _wait(self, seconds: float) -> None:
+        """Let real time pass, and hear what happens meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._listen(min(left, _LOOK_EVERY))
 
     def leader(self, group: str) -> str | None:
         """Whoever made the group's last assignment, which is what a Kafka client does as the leader."""
@@ -232,11 +281,14 @@ class RealWorld:
     def _post(self, notice: Notice) -> None:
         """Put a notice into the inbox; a strike only when its worker is dead, or has stopped."""
         self._inbox.append(notice)
+        if isinstance(notice, Ended) and notice.worker.kind == "consumer":
+            self.observe()
         if not isinstance(notice, Struck):
             return
         child, kind = self._child(notice.worker), self._faults[notice.fault].kind
         if kind == "pause":
             child.wait_until_stopped()
+            self.observe()
         elif kind == "crash":
             child.wait_until_dead()
             self._take(child)

@@ -56,6 +56,7 @@ def run_real_chunk(
                 failure = _failed(seed, len(seeds) - len(recorded), str(error))
                 break
             recorded[seed] = (rows, outcome)
+            details |= outcome.details
             wall_ms = round((time.perf_counter() - began) * 1000)
             summaries.append(summarize(scenario, seed, rows, outcome, wall_ms))
     return (judge_runs(scenario, recorded) if recorded else [], summaries, details), failure
@@ -76,7 +77,7 @@ def run_real(scenario: Scenario, seed: int, site: Site, tell: Callable[[str], No
     folder = new_run_folder(seed)
     tell(f"workers record to {folder}; it stays if the run does not come to its end")
     try:
-        return _run(scenario, backend, seed, site, folder)
+        return _run(scenario, backend, seed, site, folder, tell)
     except BaseException as error:
         tell(f"the run did not come to its end; what its workers recorded is in {folder}")
         site.keep_logs(folder)
@@ -86,10 +87,12 @@ def run_real(scenario: Scenario, seed: int, site: Site, tell: Callable[[str], No
         raise
 
 
-def _run(scenario: Scenario, backend: Backend, seed: int, site: Site, folder: Path) -> tuple[RunRows, Outcome]:
+def _run(
+    scenario: Scenario, backend: Backend, seed: int, site: Site, folder: Path, tell: Callable[[str], None]
+) -> tuple[RunRows, Outcome]:
     plan = draw_plan(scenario.spec.workload, seed)
     least = patience(scenario, backend, _LEAST_PATIENCE)
-    world = RealWorld(scenario, backend, plan, least, site, folder)
+    world = RealWorld(scenario, backend, plan, least, site, folder, tell)
     try:
         outcome = world.run()
     except BaseException:

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from mqverify.errors import UsageError
 from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
-from mqverify.spec.model import Spec
+from mqverify.spec.model import Fault, Spec
 from mqverify.units import SECOND, format_duration
-from mqverify.workload.groups import resolve_groups
 from mqverify.worlds.base import Scenario, backend_of
+from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 
 __all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
-_REAL_FAULTS = {"crash", "pause", "slow", "add_consumers", "remove_consumers", "delete_records", "clock_skew"}
+_REAL_FAULTS = {
+    "crash", "pause", "slow", "pass", "clock_skew", "add_consumers", "remove_consumers", "add_partitions",
+    "delete_records",
+}  # fmt: skip
 _PROXY = "needs a proxy before a real broker, which a later version brings"
 _NOT_REAL = {
     "cut": _PROXY,
@@ -99,9 +102,31 @@ def _least_duration(scenario: Scenario) -> int:
     sending = 0 if workload.rate is None else round(workload.messages / workload.rate * SECOND)
     waits = [0]
     for fault in scenario.spec.faults:
-        times = [span[0] for span in (fault.restart_after, fault.duration, fault.handler) if span is not None]
+        spans = (fault.restart_after, None if _is_jumped_over(fault) else fault.duration, fault.handler)
+        times = [span[0] for span in spans if span is not None]
         waits.append(max([0, *times]))
     return max(sending, *waits)
+
+
+def _is_jumped_over(fault: Fault) -> bool:
+    return fault.kind == "pass" and fault.duration is not None and fault.duration[1] > LONGEST_WAITED_FOR
+
+
+def _passes(faults: Sequence[Fault]) -> list[str]:
+    """Why a real broker's time cannot be made to pass as the faults want it."""
+    reasons = []
+    jumps = [fault for fault in faults if _is_jumped_over(fault)]
+    if any(fault.when.metric != "drained" for fault in jumps):
+        reasons.append("`pass` on a real broker needs `when: drained`, since what is in flight goes by the real clock")
+    if sum(fault.times for fault in jumps) > MOST_PASSES:
+        reasons.append(f"`pass` more than {MOST_PASSES} times comes to real brokers in a later version")
+    ahead = [fault for fault in faults if fault.kind == "clock_skew" and any(by > 0 for by in fault.options.values())]
+    if jumps and ahead:
+        reasons.append(
+            "`pass` beside a clock that is ahead: by its timestamp a record that is stamped ahead of time cannot be "
+            "told from one that was written after the time had passed"
+        )
+    return reasons
 
 
 def _real_limits(scenario: Scenario) -> list[str]:
@@ -109,15 +134,14 @@ def _real_limits(scenario: Scenario) -> list[str]:
     reasons = []
     least = _least_duration(scenario)
     if least > _LONGEST_REAL_RUN:
-        reasons.append(f"it would take {format_duration(least)} on a real broker, where time cannot be made to pass")
+        reasons.append(f"it would take {format_duration(least)} on a real broker, where only `pass` lets time pass")
+    reasons += _passes(scenario.spec.faults)
     for fault in scenario.spec.faults:
         if fault.kind not in _REAL_FAULTS:
             why = _NOT_REAL.get(fault.kind, "comes to real brokers in a later version")
             reasons.append(f"`{fault.kind}` {why}")
         elif fault.point == "in_settle":
             reasons.append(f"the point in_settle {_PROXY}")
-    if any(group.settle.policy == "automatic" for group in resolve_groups(scenario.spec.workload)):
-        reasons.append("automatic commits of a real client are not observed yet; a later version reads them")
     if scenario.settings.client != "kafka-python":
         reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")
     return reasons

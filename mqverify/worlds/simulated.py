@@ -215,6 +215,12 @@ class SimulatedWorld:
     def sends_of(self, producer: str) -> Sequence[Row]:
         return [row for row in self.rows.tables["sends"] if row[_PRODUCER] == producer]
 
+    def observe(self) -> None:
+        """The look-alikes tell all that they settle."""
+
+    def let_pass(self, planned: PlannedFault) -> None:
+        """The kernel jumps over it: the conductor waits until it is over."""
+
     def leader(self, group: str) -> str | None:
         return self._broker.leader(group)
 

@@ -188,7 +188,7 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     header = WorkerHeader(
         worker.name, worker.kind, worker.incarnation, worker.group, worker.shard, os.getpid(), task.clock.origin
     )  # fmt: skip
-    recorder = FileRecorder(records, header, list(dict.fromkeys(plan.keys)))
+    recorder = FileRecorder(records, header, list(dict.fromkeys(plan.keys)), task.clock.monotonic)
     context = RealContext(task, board, faults, recorder, asked_to_stop)
     try:
         library = library_of(scenario.system)

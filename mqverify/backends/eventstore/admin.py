@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from mqverify.backends.base import NotDone
 from mqverify.backends.eventstore.acts import AdminActs
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
 from mqverify.backends.eventstore.reader import FreshReader, Seen, caught_up
@@ -70,6 +71,12 @@ class EventStoreAdmin:
 
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         return self._acts.by_kind()
+
+    def committed(self) -> Mapping[str, Mapping[int, int]]:
+        return {}  # no real one can be reached
+
+    def let_pass(self, passed: int, by: int, wait: Callable[[float], None], tell: Callable[[str], None]) -> None:
+        raise NotDone("no real Event Store can be reached, whose $maxAge could be lowered")
 
     def places(self) -> list[str]:
         return self._binding.places()

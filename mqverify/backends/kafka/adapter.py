@@ -1,7 +1,8 @@
 """Binds the worker loops to kafka-python's API: `library` is kafka-python itself, or its look-alike.
 
 A partition is a place and a source; its number names it. Commits name explicit offsets, last handled + 1, never the
-client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer.
+client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer, and of
+kafka-python by `automatic.py`.
 Where the group's sink keeps positions, it seeks to them in every partition that it is assigned. Kafka hands nothing out
 again: a retry is in place, a skip is a commit past the message, parking is a record in a dead-letter topic and then the
 same.
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from mqverify.backends.kafka.admin import KafkaAdmin
+from mqverify.backends.kafka.automatic import watch_commits
 from mqverify.backends.kafka.binding import Binding, connected, parks, stored_size
 from mqverify.backends.kafka.outcomes import commit_outcome, one_try, send_outcome
 from mqverify.workload.client import Context, Received, Rejection, Unsure
@@ -135,6 +137,8 @@ class KafkaConsumerClient:
         self._consumer = connected(
             self._library, context, partial(make, group_id=binding.group_id(group.name), **config)
         )
+        if group.settle.policy == "automatic":
+            watch_commits(self._library, self._consumer, self)
         self._sink = context.sink
         self._sought: dict[Any, int] = {}
         """Of the partitions whose start is not known yet: where the sink stands, if it does."""
@@ -251,7 +255,7 @@ class KafkaConsumerClient:
                 self._sought[partition] = position
                 self._consumer.seek(partition, position)
 
-    # What the look-alike tells of commits that nobody here asked for.
+    # What the library tells of commits that nobody here asked for.
 
     def settling(self, _consumer: Any, offsets: Mapping[Any, Any]) -> list[int]:
         return [

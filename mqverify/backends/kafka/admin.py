@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mqverify.backends.base import NotDone
+from mqverify.backends.kafka.ageing import Ageing
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
+from mqverify.units import SECOND
 from mqverify.workload.groups import ConsumerGroup
 
 __all__ = ["KafkaAdmin"]
@@ -16,6 +18,8 @@ __all__ = ["KafkaAdmin"]
 _EMPTY_POLLS_ALLOWED = 20
 _READER_POLL_MS = 500
 _READER_RECORDS = 100_000
+_NEXT_POLL = 1.0
+"""Seconds after which a consumer has polled again, and with that has committed what was due."""
 
 _DEAD_LETTERS_FROM = 1_000_000
 """The first id of the places of dead letters: those of partitions are their numbers, and partitions may be added."""
@@ -41,6 +45,12 @@ class KafkaAdmin:
         self._dead_letters: list[_Place] = []
         self._admin = self._library.KafkaAdminClient(**binding.reach, client_id="mqverify")
         self._reader: Any = None
+        self._ageing: Ageing | None = None
+        self._groups: list[ConsumerGroup] = []
+        self._read_all = False
+        """Whether the last reading came to its end."""
+        self._oldest: int | None = None
+        """Of the last reading: the timestamp of the oldest record, in nanoseconds since the run's start."""
         self._note_limit: Callable[[str, int, str], object] = lambda _name, _place, _value: None
 
     def create(self, rows: RunRows, stamp: Callable[[], int]) -> None:
@@ -54,6 +64,7 @@ class KafkaAdmin:
 
     def open_group(self, group: ConsumerGroup, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Create its dead-letter topic, if it parks; under `auto.offset.reset = none` commit where it starts."""
+        self._groups.append(group)
         if parks(group):
             topic = self._binding.dead_letters(group.name)
             self._create_topic(topic, 1)
@@ -94,6 +105,49 @@ class KafkaAdmin:
         self._note_limit("delete_records", number, str(before))
         self._admin.delete_records({partition: before})
 
+    def let_pass(self, passed: int, by: int, wait: Callable[[float], None], tell: Callable[[str], None]) -> None:
+        if not self._read_all:
+            raise NotDone("the reading before it did not come to its end")
+        self._require_offsets_that_stay(passed)
+        if any(group.settle.policy == "automatic" for group in self._groups):
+            wait(self._binding.settings.auto_commit_interval / SECOND + _NEXT_POLL)
+        if self._ageing is None:
+            self._ageing = Ageing(self._admin, self._binding.settings.retention, self._first_and_end)
+        partitions = [place.partition for place in [*self._main_places(), *self._dead_letters]]
+        self._ageing.let_pass(partitions, passed, None if self._oldest is None else by - self._oldest, wait, tell)
+
+    def _require_offsets_that_stay(self, passed: int) -> None:
+        """Raises NotDone where a group that nobody is in would have lost its committed offsets."""
+        if passed < self._binding.settings.offsets_retention:
+            return
+        names = {self._binding.group_id(group.name): group.name for group in self._groups}
+        found = self._admin.describe_groups(list(names)) if names else {}
+        empty = [names[group] for group, told in found.items() if told["group_state"] in {"Empty", "Dead"}]
+        committed = self.committed() if empty else {}
+        for name in empty:
+            if committed[name]:
+                raise NotDone(
+                    f"nobody is in the group {name}, and a real broker's committed offsets cannot be made to expire"
+                )
+
+    def committed(self) -> Mapping[str, Mapping[int, int]]:
+        topic = self._binding.topic
+        found = {}
+        for group in self._groups:
+            group_id = self._binding.group_id(group.name)
+            offsets = self._admin.list_group_offsets({group_id: None}).get(group_id, {})
+            found[group.name] = {
+                partition.partition: offset.offset
+                for partition, offset in offsets.items()
+                if partition.topic == topic and offset.offset >= 0
+            }
+        return found
+
+    def _first_and_end(self, partitions: Sequence[Any]) -> Mapping[Any, tuple[int, int]]:
+        consumer = self._consumer()
+        first, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        return {partition: (first[partition], ends[partition]) for partition in partitions}
+
     def places(self) -> list[str]:
         return [f"partition {number}" for number in range(self._partitions)]
 
@@ -120,6 +174,7 @@ class KafkaAdmin:
     def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
         """Read every partition from its beginning to the end that the broker names first."""
         consumer = self._consumer()
+        self._oldest = None
         for place in self._dead_letters:  # it asks for topics that it does not know yet, as offsets do not
             consumer.partitions_for_topic(place.partition.topic)
         places = {place.partition: place for place in [*self._main_places(), *self._dead_letters]}
@@ -143,6 +198,7 @@ class KafkaAdmin:
                 read_to[partition] = min(position, ends[partition])
                 if position >= waiting[partition]:
                     del waiting[partition]
+        self._read_all = not waiting
         rows.add("readings", reading, "partition", None, "read_uncommitted", reason, not waiting)
         for partition, place in places.items():
             reached = max(read_to[partition], first[partition])
@@ -161,9 +217,11 @@ class KafkaAdmin:
                 break
             message, key, sequence, intact = decode(record.value)
             size = stored_size(record.serialized_key_size, record.serialized_value_size)
+            record_time = since_start(record.timestamp)
+            self._oldest = record_time if self._oldest is None else min(self._oldest, record_time)
             row = [
                 reading, place.kind, place.group, number, offset, number, offset, message, key, sequence,
-                since_start(record.timestamp), size, "committed", intact,
+                record_time, size, "committed", intact,
             ]  # fmt: skip
             log.append(row)
 

@@ -15,12 +15,22 @@ __all__ = ["AskAdmin", "Disturb", "Lose", "PassTime"]
 
 
 class PassTime(Action):
-    """Nothing happens for a while; a fresh reader looks before, since what it sees may expire."""
+    """Nothing happens for a while; a fresh reader looks before, since what it sees may expire.
+
+    Where time cannot be jumped over by itself, the world sees to it that it has passed.
+    """
 
     def act(self) -> None:
         self.conductor.read_afresh(f"before pass of fault {self.planned.number}")
         self.begin()
-        self.conductor.appoint(self.planned.duration, self.over)
+        ends_at = self.world.now() + self.planned.duration
+        try:
+            self.world.let_pass(self.planned)
+        except NotDone as reason:
+            self.began_at = None
+            self.fail(str(reason))
+        else:
+            self.conductor.appoint(max(0, ends_at - self.world.now()), self.over)
 
 
 class Disturb(Action):
