@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
 
 
 @pytest.fixture(scope="session")
 def kafka_broker(has_kafka):
-    with LocalKafka() as broker:
+    with LocalCluster() as broker:
         yield broker
 
 

@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
 from mqverify.backends.kafka import local
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable
 
 pytestmark = [pytest.mark.real_kafka, pytest.mark.usefixtures("has_kafka")]
@@ -55,18 +56,18 @@ def test_messages_go_through_a_group(kafka_broker):
 def test_it_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     said = []
-    broker = LocalKafka()
-    assert not broker.alive
+    broker = LocalCluster()
+    assert not broker.is_alive
     broker.start(said.append)
     pid, address = broker.pid, broker.bootstrap
-    assert broker.alive
+    assert broker.is_alive
     assert is_running(pid)
     assert broker.folder.parent == tmp_path
-    assert "Kafka Server started" in (broker.folder / "broker.log").read_text()
+    assert "Kafka Server started" in broker.log(1).read_text()
     assert broker.version in said[-1]
     broker.stop()
     broker.stop()
-    assert not broker.alive
+    assert not broker.is_alive
     assert not is_running(pid)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConnectionRefusedError):
@@ -88,10 +89,10 @@ def test_it_listens_on_loopback_only(kafka_broker):
 
 STARTING = """
 import sys, time
-from mqverify.backends.kafka.local import LocalKafka
-broker = LocalKafka()
+from mqverify.backends.kafka.local import LocalCluster
+broker = LocalCluster()
 broker.start()
-print(broker.pid, broker._supervisor.pid, broker.folder, flush=True)
+print(broker.pid, broker._processes._supervisor.pid, broker.folder, flush=True)
 time.sleep(1000)
 """
 
@@ -124,40 +125,30 @@ def test_the_broker_ends_when_its_supervisor_is_killed(another_mqverify):
     wait_until(lambda: not is_running(pid))
 
 
-def test_a_stopped_broker_is_ended_all_the_same(monkeypatch):
-    """SIGSTOP holds SIGTERM back; SIGKILL comes through."""
-    monkeypatch.setattr(local, "GRACE_SECONDS", -4.0)
-    broker = LocalKafka()
-    broker.start()
-    os.kill(broker.pid, signal.SIGSTOP)
-    pid = broker.pid
-    broker.stop()
-    wait_until(lambda: not is_running(pid))
-
-
-def test_a_broker_that_dies_is_seen(tmp_path, monkeypatch):
-    with LocalKafka() as broker:
+def test_a_broker_that_dies_is_seen():
+    with LocalCluster() as broker:
         os.kill(broker.pid, signal.SIGKILL)
-        wait_until(lambda: not broker.alive)
+        wait_until(lambda: broker.gone() == [1])
+        assert not broker.is_alive
         assert "Kafka Server started" in broker.log_tail()
 
 
 def test_a_taken_port_is_given_up_for_another(monkeypatch):
-    real = local._free_ports
+    real = local.free_ports
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        answers = iter([(taken.getsockname()[1], real()[0])])
-        monkeypatch.setattr(local, "_free_ports", lambda: next(answers, None) or real())
-        with LocalKafka() as broker:
+        answers = iter([[taken.getsockname()[1]]])
+        monkeypatch.setattr(local, "free_ports", lambda *asked: next(answers, None) or real(*asked))
+        with LocalCluster() as broker:
             assert broker.bootstrap != f"127.0.0.1:{taken.getsockname()[1]}"
-            assert broker.alive
+            assert broker.is_alive
 
 
 def test_a_broker_that_cannot_start_says_why_and_where(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(BackendUnavailable, match=r"(?s)could not format.*Invalid value never") as caught:
-        LocalKafka({"broker.session.timeout.ms": "never"}).start()
+        LocalCluster(settings={"broker.session.timeout.ms": "never"}).start()
     (folder,) = tmp_path.iterdir()
     assert str(folder) in str(caught.value)
 
@@ -165,8 +156,35 @@ def test_a_broker_that_cannot_start_says_why_and_where(monkeypatch, tmp_path):
 def test_a_broker_that_takes_too_long_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(local, "_READY", b"no such line")
-    broker = LocalKafka(timeout=6)
+    broker = LocalCluster(timeout=6)
     with pytest.raises(BackendUnavailable, match=r"(?s)did not come up within 6 s. The end of its log:\n\["):
         broker.start()
-    assert not broker.alive
-    assert not is_running(broker.pid)
+    assert not broker.is_alive
+    assert broker.pids == {}
+
+
+def test_a_broker_comes_back_with_its_data_and_its_address():
+    """Crash is SIGKILL, restart is on the same ports and data; neither is the cluster gone, nor a pause."""
+    with LocalCluster() as broker:
+        address, first = broker.bootstrap, broker.pid
+        producer = KafkaProducer(bootstrap_servers=address, acks="all")
+        with closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
+            admin.create_topics({"kept": {"num_partitions": 1, "replication_factor": 1}})
+        producer.send("kept", b"before").get(20)
+        producer.close()
+        broker.kill(1)
+        assert not is_running(first)
+        assert (broker.alive(), broker.gone()) == ([], [])
+        broker.restart(1)
+        assert broker.alive() == [1]
+        assert broker.pid != first
+        broker.pause(1)
+        assert subprocess.run(["ps", "-o", "stat=", "-p", str(broker.pid)], capture_output=True).stdout[:1] == b"T"
+        assert broker.alive() == broker.paused() == [1]
+        broker.make_whole()
+        assert broker.paused() == []
+        consumer = KafkaConsumer("kept", bootstrap_servers=address, auto_offset_reset="earliest", group_id=None)
+        got = []
+        wait_until(lambda: got.extend(r.value for rs in consumer.poll(200).values() for r in rs) or got, 30)
+        consumer.close()
+        assert got == [b"before"]

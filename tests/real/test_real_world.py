@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mqverify import engine
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
 from mqverify.errors import BackendLost, InternalError
 from mqverify.history.recorder import RunRows
@@ -239,7 +239,7 @@ def consumers_have_recorded(folder):
 def test_a_broker_that_dies_in_mid_run_leaves_the_workers_files():
     scenario = scenario_of()
     said = []
-    with LocalKafka() as broker:
+    with LocalCluster() as broker:
 
         def kill_broker():
             wait_until(lambda: any(consumers_have_recorded(folder) for folder in Path(".mqverify/runs").glob("*")))
@@ -286,10 +286,10 @@ from mqverify import engine
 from mqverify.spec.load import load
 from mqverify.worlds.real_chunk import run_real
 from mqverify.worlds.selection import select_scenarios
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
 (scenario,) = select_scenarios(load(["spec.yaml"], engine.registry()).specs, [("kafka", "local")])
-with LocalKafka() as broker:
+with LocalCluster() as broker:
     print(broker.pid, flush=True)
     run_real(scenario, 0, LocalSite(broker), lambda message: print(message, flush=True))
 """

@@ -1,5 +1,6 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
+import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
@@ -80,22 +81,22 @@ class KafkaBackend:
     ) -> KafkaAdapter:
         return KafkaAdapter(Binding(library, endpoint, settings, plan, prefix, since_start))
 
-    targets: Sequence[str] = ("local",)
+    targets: Sequence[str] = ("local", "local:3")
 
     def reaches(self, target: str) -> bool:
-        return target in self.targets
+        return _brokers(target) is not None
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """A broker that is started has the settings of those whom it is started for."""
         return (target, tuple(sorted(settings.native("broker").items())))
 
     def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
-        from mqverify.backends.kafka.local import LocalKafka
+        from mqverify.backends.kafka.local import LocalCluster
         from mqverify.backends.kafka.site import LocalSite
 
-        broker = LocalKafka(settings.native("broker"))
-        broker.start(tell)
-        return LocalSite(broker)
+        cluster = LocalCluster(_brokers(target) or 1, settings.native("broker"))
+        cluster.start(tell)
+        return LocalSite(cluster)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:
@@ -130,6 +131,12 @@ class KafkaBackend:
             settings.auto_commit_interval,
         )
         return max(int(wait) for wait in waits if wait is not None)
+
+
+def _brokers(target: str) -> int | None:
+    """How many brokers a target has started; None if it starts none."""
+    found = re.fullmatch(r"local(?::([1-5]))?", target)
+    return None if found is None else int(found[1] or 1)
 
 
 def _text(value: int | None) -> str:

@@ -1,108 +1,87 @@
-"""One real Apache Kafka broker on this machine, started for a run and stopped after it.
+"""A real Apache Kafka on this machine: a cluster of one or several brokers, started for runs and stopped after them.
 
-KRaft in one process that is broker and controller, on loopback only, on free ports, with its data in a temporary
-folder. The settings are native but for timings that only make waiting shorter (group sessions may be short, retention
-is checked every 500 ms); they are known to work on Kafka 4.4.
-
-The broker is a child of `supervisor.py`, which outlives us by the moment that it takes to end the broker: however
-mqverify ends, SIGKILL included, no broker and no folder stays.
+What it is configured as is said in `layout.py`. Its processes are children of `supervisor.py`, which outlives us by the
+moment that it takes to end them: however mqverify ends, SIGKILL included, no broker and no folder stays. Each node has
+a folder named by its id within the cluster's: `server.properties`, `data` and `broker.log`.
 """
 
 import base64
-import os
+import json
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mqverify.backends.base import Endpoint
+from mqverify.backends.kafka.broker_logs import LOGGING, UncleanElection, log_tail, unclean_elections
+from mqverify.backends.kafka.cluster_health import await_brokers, await_whole, open_admin
 from mqverify.backends.kafka.jars import KafkaJars, find_jars, find_java
-from mqverify.backends.kafka.supervisor import GRACE_SECONDS
-from mqverify.errors import BackendUnavailable
+from mqverify.backends.kafka.layout import LARGEST_CLUSTER, Layout, free_ports
+from mqverify.backends.kafka.local_security import SCRAM_MECHANISMS, Secured, Security, secure
+from mqverify.backends.kafka.processes import NodeProcess, Processes
+from mqverify.errors import BackendLost, BackendUnavailable
 
-__all__ = ["LocalKafka"]
+__all__ = ["LocalCluster"]
 
-_HOST = "127.0.0.1"
 _READY = b"Kafka Server started"
 _PORT_TAKEN = b"Address already in use"
 _PORT_TRIES = 5
-_TAIL_BYTES = 4_000
-
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller_port}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
-log.dirs=data
-num.network.threads=2
-num.io.threads=2
-auto.create.topics.enable=false
-# with the default of 128 MiB the broker needs a heap of more than 256 MB
-log.cleaner.dedupe.buffer.size=4194304
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=500
-log.retention.check.interval.ms=500
-log.initial.task.delay.ms=500
-log.segment.delete.delay.ms=0
-log.cleaner.backoff.ms=500
-offsets.retention.check.interval.ms=1000
-transaction.abort.timed.out.transaction.cleanup.interval.ms=500
-"""
-
-# A properties file, because the YAML form needs a jar that not every Kafka brings.
-_LOGGING = """\
-appender.console.type=Console
-appender.console.name=STDOUT
-appender.console.layout.type=PatternLayout
-appender.console.layout.pattern=[%d{HH:mm:ss,SSS}] %p %m (%c{1})%n
-rootLogger.level=INFO
-rootLogger.appenderRef.console.ref=STDOUT
-"""
+_STATE = "cluster.json"
+_STATE_FORMAT = 1
 
 
 def _silent(_message: str) -> None:
     pass
 
 
-class LocalKafka:
-    """A broker that lives from `start` to `stop`, or as long as a `with` block.
+class LocalCluster:
+    """A cluster that lives from `start` to `stop`, or as long as a `with` block. Its brokers are numbered from 1.
 
-    `settings` are broker settings by their native names, over those of this module; `timeout` is how many seconds the
-    broker may take to come up. Not for use by several threads at once.
+    `settings` are broker settings by their native names, over those of `layout.py`; `security` asks clients who they
+    are; `folder` is where everything of it is written (a temporary one), `port` that of the first broker, whose
+    others follow (any); `timeout` is how many seconds it may take to come up, or a broker to come back.
     """
 
-    def __init__(self, settings: Mapping[str, object] | None = None, timeout: float = 60.0) -> None:
-        self._settings = dict(settings or {})
+    def __init__(
+        self,
+        brokers: int = 1,
+        settings: Mapping[str, object] | None = None,
+        security: Security | None = None,
+        *,
+        folder: Path | None = None,
+        port: int | None = None,
+        timeout: float = 180.0,
+    ) -> None:
+        if not 1 <= brokers <= LARGEST_CLUSTER:
+            raise ValueError(f"a local cluster has 1 to {LARGEST_CLUSTER} brokers")
+        self._count = brokers
+        self._settings = {name: str(value) for name, value in (settings or {}).items()}
+        self._security = security
+        self._chosen_folder = folder
+        self._first_port = port
         self._timeout = timeout
-        self._supervisor: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
-        self._port = 0
-        self._pid = 0
+        self._layout = Layout({}, {}, 0)
+        self._secured: Secured | None = None
         self._version = ""
+        self._processes: Processes | None = None
+        self._killed: set[int] = set()
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
     @property
     def bootstrap(self) -> str:
-        """`127.0.0.1:PORT`, for clients."""
-        return f"{_HOST}:{self._port}"
+        """`127.0.0.1:PORT`, of every broker, for clients."""
+        return ",".join(map(self.address, self.numbers()))
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.bootstrap, self._secured.options if self._secured else {})
 
     @property
     def version(self) -> str:
@@ -110,48 +89,125 @@ class LocalKafka:
         return self._version
 
     @property
-    def pid(self) -> int:
-        """The process id of the broker (of Java, not of its supervisor)."""
-        return self._pid
-
-    @property
     def folder(self) -> Path:
-        """Settings, data and `broker.log`. Gone after `stop`."""
+        """A folder for each node, by its id. Gone after `stop`."""
         if self._folder is None:
-            raise RuntimeError("the broker is not started")
+            raise RuntimeError("the cluster is not started")
         return self._folder
 
     @property
-    def alive(self) -> bool:
-        """Whether the broker's process is there; False also before `start` and after `stop`."""
-        return self._supervisor is not None and self._supervisor.poll() is None
+    def nodes(self) -> Sequence[int]:
+        """The node ids of the brokers, and of the controller where it is a process of its own."""
+        return self._layout.nodes if self._layout.ports else []
+
+    @property
+    def pids(self) -> Mapping[int, int]:
+        """The process ids of those nodes that are alive, by node id: brokers, and the controller if it is apart."""
+        return {node: process.pid for node, process in self._status().items() if process.state != "ended"}
+
+    @property
+    def pid(self) -> int:
+        """The process id of the first broker, dead or alive."""
+        return self._status()[1].pid
+
+    def gone(self) -> Sequence[int]:
+        """The nodes that have ended and that we did not kill."""
+        there = self.pids
+        return [node for node in self.nodes if node not in there and node not in self._killed]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all nodes are there; False also before `start` and after `stop`."""
+        return bool(self.nodes) and set(self.pids) == set(self.nodes)
+
+    def log(self, node: int) -> Path:
+        return self.folder / str(node) / "broker.log"
 
     def log_tail(self) -> str:
-        """The last lines of the broker's log, without its settings; empty if there is none."""
-        tails = (_read_tail(self.folder / f"{name}.log") for name in ("broker", "supervisor", "format"))
-        text = next((tail for tail in tails if tail), b"")
-        lines = [line for line in text.decode(errors="replace").splitlines() if not line.startswith("\t")]
-        whole = next((index for index, line in enumerate(lines) if line.startswith("[")), 0)
-        return "\n".join(lines[whole:][-15:])
+        """The last lines of the log of a node, of one that is not there if there is any; empty if there is no log."""
+        there = self.pids
+        nodes = sorted(self._layout.nodes or [1], key=lambda node: (node in there, node))
+        formatted = self.log(self._layout.controller if self._layout.ports else 1).with_name("format.log")
+        return log_tail(self.log(nodes[0]), self.folder / "supervisor.log", formatted)
+
+    def unclean_elections(self, topic: str) -> Sequence[UncleanElection]:
+        """Those of the topic's partitions so far, as the controller told of them."""
+        return unclean_elections(self.log(self._layout.controller), topic)
+
+    # --- Brokers (backends/base.py) ----------------------------------------------------------------------------------
+
+    def numbers(self) -> Sequence[int]:
+        return self._layout.brokers
+
+    def alive(self) -> Sequence[int]:
+        there = self.pids
+        return [broker for broker in self.numbers() if broker in there]
+
+    def address(self, number: int) -> str:
+        return self._layout.address(number)
+
+    def kill(self, number: int) -> None:
+        self._killed.add(number)
+        self._running().kill(number)
+
+    def restart(self, number: int) -> None:
+        """Raises BackendLost if it does not come up; does nothing to one that is alive."""
+        if number in self.alive():
+            return
+        deadline = time.monotonic() + self._timeout
+        beginnings = {number: self._launch(number)}
+        if (wrong := self._came_up(beginnings, deadline)) is not None:
+            raise BackendLost(self._told(f"broker {number} {wrong}"))
+        self._killed.discard(number)
+
+    def pause(self, number: int) -> None:
+        self._running().pause(number)
+
+    def resume(self, number: int) -> None:
+        self._running().resume(number)
+
+    def paused(self) -> Sequence[int]:
+        return [broker for broker in self.numbers() if self._status()[broker].state == "paused"]
+
+    def make_whole(self) -> None:
+        """Resume and restart what faults have paused and killed, and wait until all copies are in sync and clients
+        are answered. Raises BackendLost if that does not come.
+        """
+        for number in self.paused():
+            self.resume(number)
+        deadline = time.monotonic() + self._timeout
+        dead = [node for node in self._layout.nodes if node not in self.pids]
+        beginnings = {node: self._launch(node) for node in dead}
+        if (wrong := self._came_up(beginnings, deadline)) is not None:
+            raise BackendLost(self._told(wrong))
+        self._killed.clear()
+        address = self._layout.inner_address(self.numbers()[0])
+        if (wrong := await_whole(address, {}, self.numbers(), deadline)) is not None:
+            raise BackendLost(self._told(f"is not whole again: {wrong}"))
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     def start(self, progress: Callable[[str], None] = _silent) -> None:
-        """Start the broker and wait until clients can use it. `progress` is told what takes long.
+        """Start the cluster and wait until clients can use it. `progress` is told what takes long.
 
-        Raises BackendUnavailable if there is no Java or no Kafka, or if the broker does not come up in time; then the
-        message ends with the tail of its log, and the folder stays for a look.
+        Raises BackendUnavailable if there is no Java or no Kafka, or if it does not come up in time; then the message
+        ends with the tail of a log, and the folder stays for a look.
         """
-        if self._supervisor is not None:
-            raise RuntimeError("the broker is started already")
+        if self._processes is not None:
+            raise RuntimeError("the cluster is started already")
         java, jars = find_java(), find_jars(progress)
         self._version = jars.version
-        progress(f"starting Apache Kafka {jars.version} (from {jars.source})")
-        self._folder = Path(tempfile.mkdtemp(prefix="mqverify-kafka-"))
+        of = "" if self._count == 1 else f" with {self._count} brokers"
+        progress(f"starting Apache Kafka {jars.version}{of} (from {jars.source})")
         try:
+            if self._chosen_folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="mqverify-kafka-"))
+            else:
+                self._chosen_folder.mkdir(parents=True, mode=0o700)
+                self._folder = self._chosen_folder
             self._start(java, jars)
         except BackendUnavailable:
-            self._end_process()
+            self._end_processes()
             raise
         except OSError as error:
             self.stop()
@@ -161,14 +217,14 @@ class LocalKafka:
             raise
 
     def stop(self) -> None:
-        """End the broker (SIGTERM, then SIGKILL) and remove its folder. Does nothing if it is not there."""
-        self._end_process()
+        """End all processes (SIGKILL: nothing of it is needed any more) and remove the folder. Twice does no harm."""
+        self._end_processes()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def __enter__(self) -> Self:
-        if self._supervisor is None:
+        if self._processes is None:
             self.start()
         return self
 
@@ -177,141 +233,195 @@ class LocalKafka:
     ) -> None:
         self.stop()
 
+    # --- clusters that outlive us ------------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Let the cluster run on when we end. Whoever knows its folder can `attach` to it, and stop it."""
+        layout = self._layout
+        state = {
+            "format": _STATE_FORMAT,
+            "version": self._version,
+            "ports": layout.ports,
+            "controller_port": layout.controller_port,
+        }
+        (self.folder / _STATE).write_text(json.dumps(state))
+        self._running().keep()
+
+    @classmethod
+    def attach(cls, folder: Path) -> Self:
+        """The cluster that was kept with this folder, with all that can be done to it.
+
+        Raises BackendUnavailable if there is none: none was kept there, or it has ended.
+        """
+        try:
+            state = json.loads((folder / _STATE).read_text())
+            if state["format"] != _STATE_FORMAT:
+                raise BackendUnavailable(f"the cluster in {folder} was started by another version of mqverify")
+            ports = {int(number): int(port) for number, port in state["ports"].items()}
+            processes = Processes.attach(folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BackendUnavailable(f"no local Kafka runs in {folder}: {error}") from error
+        cluster = cls(len(ports), folder=folder)
+        cluster._folder, cluster._processes = folder, processes
+        cluster._layout = Layout(ports, {}, int(state["controller_port"]))
+        cluster._version = str(state["version"])
+        cluster._killed = set(cluster.nodes) - set(cluster.pids)
+        return cluster
+
+    def let_go(self) -> None:
+        """Leave a cluster that was kept as it is, but for brokers that we paused: they are resumed."""
+        processes, self._processes, self._folder = self._processes, None, None
+        if processes is not None:
+            processes.let_go()
+
     # --- how ---------------------------------------------------------------------------------------------------------
 
     def _start(self, java: str, jars: KafkaJars) -> None:
         deadline = time.monotonic() + self._timeout
-        self._prepare(jars)
+        (self.folder / "libs").symlink_to(jars.folder, target_is_directory=True)
+        (self.folder / "log4j2.properties").write_text(LOGGING)
+        if self._security is not None:
+            self._secured = secure(self._security, self.folder, java)
+        command = _java(java, "kafka.Kafka", "server.properties")
+        self._processes = Processes.launch(self.folder, command)
         for left in reversed(range(_PORT_TRIES)):
-            self._port, controller_port = _free_ports()
-            properties = _PROPERTIES.format(host=_HOST, port=self._port, controller_port=controller_port)
-            properties += "".join(f"{name}={value}\n" for name, value in self._settings.items())
-            (self.folder / "server.properties").write_text(properties)
-            if not (self.folder / "data").exists():
+            self._layout = self._new_layout()
+            self._lay_out(self._layout)
+            if not (self.folder / "1" / "data").exists():
                 self._format(java, deadline)
-            self._spawn(java)
-            if self._came_up(deadline):
+            beginnings = {node: self._launch(node) for node in self._layout.nodes}
+            wrong = self._came_up(beginnings, deadline)
+            if wrong is None:
                 break
-            port_taken = _PORT_TAKEN in _read_tail(self.folder / "broker.log", 1_000_000)
-            if not port_taken or not left:
-                raise self._failed("ended while it started")
-            self._end_process()
-            (self.folder / "broker.log").unlink()
+            taken = any(_PORT_TAKEN in self.log(node).read_bytes() for node in self._layout.nodes)
+            if not taken or not left or self._first_port is not None:
+                raise self._failed(wrong)
+            for node in self._layout.nodes:
+                self._processes.kill(node)
+                self.log(node).unlink()
         self._await_clients(deadline)
 
-    def _prepare(self, jars: KafkaJars) -> None:
-        """Lay out the folder. Java is started in it with relative paths, so no odd name of a folder can harm."""
-        (self.folder / "libs").symlink_to(jars.folder, target_is_directory=True)
-        (self.folder / "tmp").mkdir()
-        (self.folder / "log4j2.properties").write_text(_LOGGING)
+    def _new_layout(self) -> Layout:
+        brokers = range(1, self._count + 1)
+        try:
+            ports = free_ports(self._count, self._first_port)
+        except OSError as error:
+            last = (self._first_port or 0) + self._count - 1
+            raise BackendUnavailable(f"a port from {self._first_port} to {last} is not free: {error}") from error
+        inner = free_ports(self._count) if self._secured else []
+        return Layout(
+            dict(zip(brokers, ports, strict=True)),
+            dict(zip(brokers, inner, strict=False)),
+            free_ports(1)[0],
+            self._settings,
+            *((self._secured.properties, self._secured.protocol) if self._secured else ()),
+        )
 
-    def _java(self, java: str, *arguments: str) -> list[str]:
-        return [
-            java, "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
-            "-XX:+ExitOnOutOfMemoryError", "-Djava.io.tmpdir=tmp", "-Djava.awt.headless=true",
-            "-Dlog4j2.configurationFile=log4j2.properties", "-cp", "libs/*", *arguments,
-        ]  # fmt: skip
+    def _lay_out(self, layout: Layout) -> None:
+        """A folder for each node. Java is started in it with relative paths, so no odd name of a folder can harm."""
+        for node in layout.nodes:
+            folder = self.folder / str(node)
+            (folder / "tmp").mkdir(parents=True, exist_ok=True)
+            (folder / "server.properties").write_text(layout.properties(node))
 
     def _format(self, java: str, deadline: float) -> None:
-        command = self._java(java, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", "server.properties")
-        with (self.folder / "format.log").open("wb") as log:
+        """The controller's folder is Kafka's affair. A broker beside it needs to know only who it is, and in 4.4
+        `format` writes nothing else for it: `MetaProperties`, version 1. That spares a start of Java each.
+        """
+        cluster = _random_id()
+        command = _java(java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
+        folder = self.folder / str(self._layout.controller)
+        with (folder / "format.log").open("wb") as log:
             try:
                 status = subprocess.run(
-                    command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     timeout=max(1.0, deadline - time.monotonic()),
                 ).returncode  # fmt: skip
             except subprocess.TimeoutExpired:
                 raise self._failed(f"did not format its folder within {self._timeout:g} s") from None
         if status != 0:
             raise self._failed("could not format its folder")
+        for node in set(self._layout.nodes) - {self._layout.controller}:
+            data = self.folder / str(node) / "data"
+            data.mkdir()
+            who = {"version": 1, "cluster.id": cluster, "node.id": node, "directory.id": _random_id()}
+            (data / "meta.properties").write_text("".join(f"{name}={value}\n" for name, value in who.items()))
 
-    def _spawn(self, java: str) -> None:
-        script = str(Path(__file__).with_name("supervisor.py"))
-        command = [sys.executable, "-I", "-S", script, str(os.getpid()), str(self.folder)]
-        with (self.folder / "supervisor.log").open("wb") as log:
-            self._supervisor = subprocess.Popen(
-                [*command, *self._java(java, "kafka.Kafka", "server.properties")], cwd=self.folder,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        assert self._supervisor.stdout is not None
-        self._pid = int(self._supervisor.stdout.readline() or 0)
-        if not self._pid:
-            raise self._failed("could not be launched")
+    def _launch(self, node: int) -> int:
+        """Start a node; where in its log what it writes from now on begins."""
+        log = self.log(node)
+        beginning = log.stat().st_size if log.exists() else 0
+        self._running().start(node)
+        return beginning
 
-    def _came_up(self, deadline: float) -> bool:
-        """Wait for the line in the log: True, or False if the broker ended before. Raises if it takes too long."""
-        assert self._supervisor is not None
-        with (self.folder / "broker.log").open("rb") as log:
-            seen = b""
-            while time.monotonic() < deadline:
-                ended = self._supervisor.poll() is not None
-                seen = seen[-100:] + log.read()
-                if _READY in seen:
-                    return True
-                if ended:
-                    return False
+    def _came_up(self, beginnings: Mapping[int, int], deadline: float) -> str | None:
+        """Wait until all that were launched say that they are ready. None, or what went wrong."""
+        waiting = dict(beginnings)
+        while waiting:
+            ended = [node for node in waiting if node not in self.pids]
+            for node, beginning in list(waiting.items()):
+                if _READY in _bytes_from(self.log(node), beginning):
+                    del waiting[node]
+            if any(node in waiting for node in ended):
+                return "ended while it started"
+            if time.monotonic() > deadline:
+                return f"did not come up within {self._timeout:g} s"
+            if waiting:
                 time.sleep(0.02)
-        raise self._failed(f"did not come up within {self._timeout:g} s")
+        return None
 
     def _await_clients(self, deadline: float) -> None:
-        """Wait until a client finds the broker in the metadata."""
-        import kafka
-        from kafka.errors import KafkaError
+        """Wait until a client finds all brokers in the metadata, and, where they have to be created, can log in."""
+        address = self._layout.inner_address(1)
+        wrong = await_brokers(address, self.numbers(), deadline, lambda: not self.gone())
+        if wrong is not None:
+            raise self._failed(f"does not answer clients: {wrong}")
+        if self._secured and self._secured.scram_users:
+            with open_admin(address, {}) as admin:
+                admin.alter_user_scram_credentials(list(_credentials(self._secured.scram_users)))
 
-        new_admin: Any = kafka.KafkaAdminClient
-        reason: object = "no answer"
-        while time.monotonic() < deadline and self.alive:
-            try:
-                admin = new_admin(bootstrap_servers=self.bootstrap, client_id="mqverify")
-                try:
-                    if admin.describe_cluster()["brokers"]:
-                        return
-                    reason = "no broker in its metadata"
-                finally:
-                    admin.close()
-            except KafkaError as error:
-                reason = error
-            time.sleep(0.05)
-        raise self._failed(f"does not answer clients: {reason}")
+    def _status(self) -> Mapping[int, NodeProcess]:
+        return self._processes.status() if self._processes is not None else {}
 
-    def _end_process(self) -> None:
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is None:
-            return
-        assert supervisor.stdin is not None
-        assert supervisor.stdout is not None
-        with suppress(OSError):
-            os.write(supervisor.stdin.fileno(), b"q")
-        try:
-            supervisor.wait(GRACE_SECONDS + 5)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with suppress(ProcessLookupError, PermissionError):  # the broker is in the supervisor's group
-                os.killpg(supervisor.pid, signal.SIGKILL)
-            supervisor.wait()
-            supervisor.stdin.close()
-            supervisor.stdout.close()
+    def _running(self) -> Processes:
+        if self._processes is None:
+            raise RuntimeError("the cluster is not started")
+        return self._processes
+
+    def _end_processes(self) -> None:
+        processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.stop()
 
     def _failed(self, what: str) -> BackendUnavailable:
+        return BackendUnavailable(self._told(what))
+
+    def _told(self, what: str) -> str:
         tail = self.log_tail() or "(it wrote no log)"
-        return BackendUnavailable(
+        return (
             f"the local Apache Kafka {self._version} {what}. The end of its log:\n{tail}\n"
             f"Its settings and whole log are in {self.folder}"
         )
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two ports of loopback that were free a moment ago."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
-        for each in sockets:
-            each.bind((_HOST, 0))
-        first, second = (each.getsockname()[1] for each in sockets)
-        return first, second
+def _java(java: str, *arguments: str) -> list[str]:
+    return [
+        java, "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+        "-XX:+ExitOnOutOfMemoryError", "-Djava.io.tmpdir=tmp", "-Djava.awt.headless=true",
+        "-Dlog4j2.configurationFile=../log4j2.properties", "-cp", "../libs/*", *arguments,
+    ]  # fmt: skip
 
 
-def _cluster_id() -> str:
+def _credentials(users: Mapping[str, str]) -> Iterable[Any]:
+    import kafka.admin
+
+    upsertion: Any = kafka.admin.UserScramCredentialUpsertion
+    for user, password in users.items():
+        for mechanism in SCRAM_MECHANISMS:
+            yield upsertion(user, mechanism, password)
+
+
+def _random_id() -> str:
     """A random id as Kafka writes them: 16 bytes in URL-safe base64, which must not look like an option."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -319,10 +429,10 @@ def _cluster_id() -> str:
             return text
 
 
-def _read_tail(path: Path, size: int = _TAIL_BYTES) -> bytes:
+def _bytes_from(path: Path, beginning: int) -> bytes:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - size))
+            file.seek(beginning)
             return file.read()
     except OSError:
         return b""

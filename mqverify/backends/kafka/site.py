@@ -7,35 +7,47 @@ from contextlib import suppress
 from pathlib import Path
 
 from mqverify.backends.base import Brokers, Endpoint
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendLost
 
 __all__ = ["LocalSite"]
 
 
 class LocalSite:
-    """One broker on this machine, which was started, and is stopped by `close`."""
+    """A cluster on this machine, which is started. `close` stops it, unless it was kept by `mqverify up`."""
 
-    brokers: Brokers | None = None
+    brokers: Brokers | None
 
-    def __init__(self, broker: LocalKafka) -> None:
-        self._broker = broker
-        self.endpoint = Endpoint(broker.bootstrap)
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._cluster = cluster
+        self.brokers = cluster
+        self.endpoint: Endpoint = cluster.endpoint
+        count = len(cluster.numbers())
+        of = "one broker" if count == 1 else f"{count} brokers"
         self.details: Mapping[str, str] = {
-            "broker": f"Apache Kafka {broker.version}, one broker on this machine",
+            "broker": f"Apache Kafka {cluster.version}, {of} on this machine",
             "client": f"kafka-python {importlib.metadata.version('kafka-python')}",
         }
 
     def check(self) -> None:
-        if not self._broker.alive:
+        gone = self._cluster.gone()
+        if not gone:
+            return
+        if len(self._cluster.numbers()) == 1:
             raise BackendLost("the broker went away in mid-run")
+        raise BackendLost(f"of the local cluster went away in mid-run: node {', '.join(map(str, gone))}")
 
     def heal(self) -> None:
         self.check()
+        self._cluster.make_whole()
 
     def keep_logs(self, folder: Path) -> None:
-        with suppress(OSError, RuntimeError):
-            shutil.copy(self._broker.folder / "broker.log", folder)
+        """The logs of all nodes, as `broker.log` where there is one, else as `broker-1.log` and so on."""
+        with suppress(RuntimeError):
+            logs = {node: self._cluster.log(node) for node in self._cluster.nodes}
+            for node, log in logs.items():
+                with suppress(OSError):
+                    shutil.copy(log, folder / ("broker.log" if len(logs) == 1 else f"broker-{node}.log"))
 
     def close(self) -> None:
-        self._broker.stop()
+        self._cluster.stop()
