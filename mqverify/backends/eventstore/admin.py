@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from mqverify.backends.base import NotDone
 from mqverify.backends.eventstore.acts import AdminActs
 from mqverify.backends.eventstore.binding import ALL, Binding, seconds
 from mqverify.backends.eventstore.reader import FreshReader, Seen, caught_up
@@ -77,6 +78,15 @@ class EventStoreAdmin:
     def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
         self._last_seen = self._reader.read(rows, stamp, reading, reason)
         return self._last_seen.following
+
+    def holders(self, place: int) -> Sequence[int]:
+        raise NotDone("each node of Event Store holds every stream")
+
+    def unsound(self) -> Mapping[int, str]:
+        return {}
+
+    def unclean_elections(self) -> Sequence[tuple[int, int, int]]:
+        return ()
 
     def footprint(self) -> Mapping[str, int]:
         """What the last reading saw: `streams` of the run that have an event, and the `bytes` of their events."""

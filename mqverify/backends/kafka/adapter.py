@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from mqverify.backends.base import Brokers
 from mqverify.backends.kafka.admin import KafkaAdmin
 from mqverify.backends.kafka.binding import Binding, connected, parks, stored_size
 from mqverify.backends.kafka.outcomes import commit_outcome, one_try, send_outcome
@@ -39,8 +40,8 @@ class KafkaAdapter:
         self.observed = KafkaConsumerClient(self.binding, context, name, group)
         return self.observed
 
-    def admin(self) -> KafkaAdmin:
-        return KafkaAdmin(self.binding)
+    def admin(self, brokers: Brokers | None = None) -> KafkaAdmin:
+        return KafkaAdmin(self.binding, brokers)
 
 
 class KafkaProducerClient:
