@@ -55,6 +55,12 @@ class Brokers(Protocol):
     def resume(self, number: int) -> None:
         """SIGCONT."""
 
+    def unclean_elections(self, topic: str) -> Sequence[tuple[int, int, int]]:
+        """Each unclean election of a leader of this topic that the servers' logs tell of.
+
+        Of each the partition, the Unix time in nanoseconds, and the number of the new leader.
+        """
+
 
 class Site(Protocol):
     """A real system that runs go to, one after the other: reached where it is, or started for them."""
@@ -97,6 +103,24 @@ class Admin(Protocol):
 
     def places(self) -> list[str]:
         """The names of the partitions, streams and other sources there are; a place's number is its index."""
+
+    def holders(self, place: int) -> Sequence[int]:
+        """The numbers of the servers that hold a place, its leader first.
+
+        Raises NotDone where it has no leader, or servers are not told apart.
+        """
+
+    def unsound(self) -> Mapping[int, str]:
+        """The places that have no leader, or are not in sync on all servers of theirs that are alive; what is wrong.
+
+        Of these a reader may not see all that was acknowledged.
+        """
+
+    def unclean_elections(self) -> Sequence[tuple[int, int, int]]:
+        """Of each unclean election during the run the place, when it was (since the run's start), the new leader.
+
+        Only servers that were started for us tell of them.
+        """
 
     def behind(self, progress: Mapping[str, Mapping[int, int]]) -> Mapping[str, Sequence[str]]:
         """Of each group what the broker still owes it, in words for people; nothing at its end.
@@ -144,7 +168,8 @@ class Adapter(Protocol):
     def consumer(self, context: Context, name: str, group: ConsumerGroup, shard: int | None = None) -> ConsumerClient:
         """`shard`: in a sharded group, which share of the keys is the consumer's, from 0."""
 
-    def admin(self) -> Admin: ...
+    def admin(self, brokers: Brokers | None = None) -> Admin:
+        """`brokers`: the servers, where they were started for us."""
 
 
 class SimulatedBroker(Protocol):
@@ -200,6 +225,9 @@ class Backend(Protocol):
 
     def reaches(self, target: str) -> bool:
         """Whether it is a target in one of these forms."""
+
+    def own_brokers(self, target: str) -> int | None:
+        """How many server processes there will be that are ours to break; None where none is."""
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """Scenarios with equal keys can be run on one site."""

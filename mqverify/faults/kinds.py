@@ -8,18 +8,20 @@ from mqverify.spec.registry import LATER, FaultKind
 __all__ = ["FAULT_KINDS"]
 
 _WORKERS: Final = ("consumer", "leader", "all consumers", "producer")
-_BROKERS: Final = ("broker", "broker of partition 0", "node leader")
-_FAR_ENDS: Final = dict.fromkeys(_BROKERS[1:], f"a link to one of several brokers {LATER}")
-_NO_BROKER_FAULTS: Final = dict.fromkeys(_BROKERS, f"a fault of a broker {LATER}")
+_FAR_ENDS: Final = ("broker", "broker of partition 0", "followers of partition 0", "node leader")
+_BROKERS: Final = (*_FAR_ENDS, "all brokers")
+_NO_LINK_TO_A_NODE: Final = {"node leader": f"a link to one of several nodes {LATER}"}
+_NO_NODE_FAULTS: Final = {"node leader": f"a fault of a node {LATER}"}
 
 _KINDS: Final = (
     FaultKind(
         name="crash",
-        about="SIGKILL: the process dies at once; 'consumer' is the first that reaches the point after the trigger",
+        about="SIGKILL: the process dies at once; 'consumer' is the first that reaches the point after the trigger, "
+        "'broker' any one",
         subject="target",
         targets=_WORKERS + _BROKERS,
         takes=("point", "restart_after", "group"),
-        missing_targets=_NO_BROKER_FAULTS,
+        missing_targets=_NO_NODE_FAULTS,
     ),
     FaultKind(
         name="pause",
@@ -28,7 +30,7 @@ _KINDS: Final = (
         targets=_WORKERS + _BROKERS,
         takes=("point", "for", "group"),
         needs=("for",),
-        missing_targets=_NO_BROKER_FAULTS,
+        missing_targets=_NO_NODE_FAULTS,
     ),
     FaultKind(
         name="slow",
@@ -53,19 +55,19 @@ _KINDS: Final = (
         about="nothing passes between a worker and the broker, both ways or one: what is sent waits for its end, "
         "connections stay open",
         subject="link",
-        targets=(*_WORKERS, *_BROKERS),
+        targets=(*_WORKERS, *_FAR_ENDS),
         takes=("for", "one_way", "group"),
         needs=("for",),
-        missing_targets=_FAR_ENDS,
+        missing_targets=_NO_LINK_TO_A_NODE,
     ),
     FaultKind(
         name="delay",
         about="what passes between a worker and the broker comes later, each message by a time of its own",
         subject="link",
-        targets=(*_WORKERS, *_BROKERS),
+        targets=(*_WORKERS, *_FAR_ENDS),
         takes=("by", "for", "group"),
         needs=("by", "for"),
-        missing_targets=_FAR_ENDS,
+        missing_targets=_NO_LINK_TO_A_NODE,
     ),
     FaultKind(
         name="lose",

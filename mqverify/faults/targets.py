@@ -1,16 +1,25 @@
 """Whom a fault means: pure functions over names."""
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from mqverify.spec.model import Fault
 from mqverify.workload.groups import ConsumerGroup, Worker
 
-__all__ = ["candidates", "groups_of", "is_everybody"]
+__all__ = ["candidates", "groups_of", "is_everybody", "strikes_brokers"]
+
+_BROKER: Final = re.compile(r"broker(-[0-9]+)?$|(broker|followers) of partition |all brokers$|node ")
 
 
 def is_everybody(fault: Fault) -> bool:
-    """`all consumers`: each of them, not one."""
+    """`all consumers`, `all brokers`: each of them, not one."""
     return any(target.startswith("all ") for target in fault.target)
+
+
+def strikes_brokers(fault: Fault) -> bool:
+    """Whether it breaks server processes, not workers, and not what is between the two."""
+    return fault.kind in {"crash", "pause"} and any(_BROKER.match(target) for target in fault.target)
 
 
 def groups_of(fault: Fault, groups: Sequence[ConsumerGroup]) -> tuple[str, ...]:

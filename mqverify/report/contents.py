@@ -1,6 +1,7 @@
 """A page of specs: what each claims, what is expected of it on each backend, and what came of the claim. Markdown.
 
-Expected verdicts are what the page shows. As long as `mqverify check` ends with 0 they are the verdicts.
+Expected verdicts are what the page shows. As long as `mqverify check` ends with 0 they are the verdicts, on a real
+system where the page says so.
 """
 
 import os
@@ -11,6 +12,8 @@ from urllib.parse import quote
 from mqverify.report.markup import prose
 from mqverify.report.text import count
 from mqverify.spec.model import Expectation, Spec
+from mqverify.worlds.base import Scenario
+from mqverify.worlds.selection import unsupported_reason
 
 __all__ = ["page"]
 
@@ -58,7 +61,8 @@ def _verdicts(spec: Spec, system: str) -> str:
             verdict = "unsupported"
         else:
             verdict = f"violated: {', '.join(violated)}" if violated else "all held"
-        parts.append(verdict if label == system else f"{prose(label)}: {verdict}")
+        verdict = verdict if label == system else f"{prose(label)}: {verdict}"
+        parts.append(verdict + (" (on a real one)" if _real_only(spec, label) else ""))
     return "; ".join(parts)
 
 
@@ -94,6 +98,8 @@ def _table(spec: Spec) -> list[str]:
 
 def _head(spec: Spec, label: str) -> str:
     system = spec.backends[label].system
+    if _real_only(spec, label):
+        system = f"a real {system}"
     return prose(label if label == system else f"{label} ({system})")
 
 
@@ -106,6 +112,11 @@ def _cell(expectation: Expectation | None, spec: Spec, label: str) -> str:
     if expectation.verdict == "held":
         return "held"
     return f"**{expectation.verdict}**" + (f": {prose(expectation.why)}" if expectation.why else "")
+
+
+def _real_only(spec: Spec, label: str) -> bool:
+    """Whether the simulated world lacks what it asks for, so that only a real system shows what is expected."""
+    return unsupported_reason(Scenario(0, spec, label)) is not None
 
 
 def _title(path: str) -> str:

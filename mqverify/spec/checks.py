@@ -10,6 +10,7 @@ from mqverify.spec.model import BackendSection, Handler, SinkKind, Workload
 from mqverify.spec.nodes import Entry, Mapping, Mark, Node
 from mqverify.spec.quantities import DURATION
 from mqverify.spec.registry import Registry
+from mqverify.spec.targets import BROKER_ROLES, partition_of
 from mqverify.units import format_duration, format_size
 
 __all__ = ["check_spec"]
@@ -136,9 +137,8 @@ def _check_point(line: FaultLine, workload: Workload, issues: Issues) -> None:
     at = line.places["point"]
     if "consumer" not in line.roles and "leader" not in line.roles and "all consumers" not in line.roles:
         if line.roles:
-            issues.error(
-                "MQ213", f"a {line.roles[0]} has no point '{fault.point}'", at, "points are in a consumer's loop"
-            )
+            whose = "broker" if line.roles[0] in BROKER_ROLES else line.roles[0]
+            issues.error("MQ213", f"a {whose} has no point '{fault.point}'", at, "points are in a consumer's loop")
         return
     policies = [
         workload.settle_of(group).policy
@@ -197,8 +197,12 @@ def _check_partitions(
         for line in lines:
             if there is None:
                 continue
+            most = max(there, *_totals(lines))
             if line.kind.subject == "place":
-                _check_partition(line, section.label, max(there, *_totals(lines)), issues)
+                _check_partition(line.fault.options["partition"], line, section.label, most, issues)
+            for number in map(partition_of, line.fault.target):
+                if number is not None:
+                    _check_partition(number, line, section.label, most, issues)
             if line.kind.name != "add_partitions" or line.fault.amount is None:
                 continue
             if line.fault.amount <= there:
@@ -216,13 +220,10 @@ def _totals(lines: Sequence[FaultLine]) -> list[int]:
     return [line.fault.amount or 0 for line in lines if line.kind.name == "add_partitions"] or [0]
 
 
-def _check_partition(line: FaultLine, label: str, there: int, issues: Issues) -> None:
-    number = line.fault.options["partition"]
+def _check_partition(number: int, line: FaultLine, label: str, there: int, issues: Issues) -> None:
     if number >= there:
         those = f"{there} partitions: 0 to {there - 1}" if there > 1 else "1 partition: 0"
-        issues.error(
-            "MQ211", f"there is no partition {number}", line.places["delete_records"], f"'{label}' has {those}"
-        )
+        issues.error("MQ211", f"there is no partition {number}", line.places[line.kind.name], f"'{label}' has {those}")
 
 
 def _check_numbers(lines: Sequence[FaultLine], workload: Workload, issues: Issues) -> None:

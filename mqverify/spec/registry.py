@@ -137,7 +137,8 @@ class FaultKind:
     subject: Literal["target", "slow", "duration", "count", "link", "ack", "place", "name", "skew", "nothing"]
     """What stands behind the kind's own key."""
     targets: tuple[str, ...] = ()
-    """Roles: `consumer`, `leader`, `all consumers`, `producer`, `broker`, `broker of partition 0`, `node leader`."""
+    """Roles: `consumer`, `leader`, `all consumers`, `producer`, `broker`, `broker of partition 0`,
+    `followers of partition 0`, `all brokers`, `node leader`."""
     takes: tuple[str, ...] = ()
     """Further keys of the line, beside `when` and `times`."""
     needs: tuple[str, ...] = ()

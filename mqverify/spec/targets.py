@@ -11,12 +11,12 @@ from mqverify.spec.nodes import Node, Scalar, describe
 from mqverify.spec.shapes import INVALID, JsonSchema
 from mqverify.spec.texts import quoted
 
-__all__ = ["BROKER_ROLES", "Crew", "Target", "TargetShape", "place_target"]
+__all__ = ["BROKER_ROLES", "Crew", "Target", "TargetShape", "partition_of", "place_target"]
 
-BROKER_ROLES: Final = {"broker", "broker of partition 0", "node leader"}
+BROKER_ROLES: Final = {"broker", "broker of partition 0", "followers of partition 0", "all brokers", "node leader"}
 _CONSUMER_ROLES: Final = {"consumer", "leader", "all consumers"}
 _NUMBERED: Final = re.compile(r"(consumer|producer|broker)-([1-9][0-9]{0,5})")
-_PARTITION: Final = re.compile(r"broker of partition (0|[1-9][0-9]{0,5})")
+_PARTITION: Final = re.compile(r"(broker|followers) of partition (0|[1-9][0-9]{0,5})")
 _NODE: Final = re.compile(r"node (leader|follower|[1-9][0-9]{0,2})")
 
 _PATTERNS: Final = {
@@ -26,6 +26,8 @@ _PATTERNS: Final = {
     "producer": r"producer(-[1-9][0-9]*)?",
     "broker": r"broker(-[1-9][0-9]*)?",
     "broker of partition 0": r"broker of partition [0-9]+",
+    "followers of partition 0": r"followers of partition [0-9]+",
+    "all brokers": r"all brokers",
     "node leader": r"node (leader|follower|[1-9][0-9]*)",
 }
 _EXAMPLES: Final = {
@@ -35,6 +37,8 @@ _EXAMPLES: Final = {
     "producer": ("producer", "producer-1"),
     "broker": ("broker",),
     "broker of partition 0": ("broker of partition 0",),
+    "followers of partition 0": ("followers of partition 0",),
+    "all brokers": ("all brokers",),
     "node leader": ("node leader",),
 }
 
@@ -101,14 +105,21 @@ class TargetShape:
 
 
 def _role(text: str) -> tuple[str | None, int | None]:
-    if text in {*_CONSUMER_ROLES, "producer", "broker"}:
+    if text in {*_CONSUMER_ROLES, "producer", "broker", "all brokers"}:
         return text, None
     numbered = _NUMBERED.fullmatch(text)
     if numbered:
         return numbered[1], int(numbered[2])
-    if _PARTITION.fullmatch(text):
-        return "broker of partition 0", None
+    of_partition = _PARTITION.fullmatch(text)
+    if of_partition:
+        return f"{of_partition[1]} of partition 0", int(of_partition[2])
     return ("node leader", None) if _NODE.fullmatch(text) else (None, None)
+
+
+def partition_of(target: str) -> int | None:
+    """The partition that the target of a fault names: `broker of partition 3`, `followers of partition 3`."""
+    named = _PARTITION.fullmatch(target)
+    return None if named is None else int(named[2])
 
 
 def place_target(target: Target, group: str | None, crew: Crew, issues: Issues) -> tuple[str, str | None] | None:

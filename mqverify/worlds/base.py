@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from mqverify.backends.base import Adapter, Admin, Backend
+from mqverify.backends.base import Adapter, Admin, Backend, Brokers
 from mqverify.faults.plan import PlannedFault
 from mqverify.guarantees.registry import catalogue
 from mqverify.history.recorder import Row, RunRows
@@ -117,6 +117,10 @@ class World(Protocol):
 
     rows: RunRows
     admin: Admin
+
+    @property
+    def brokers(self) -> Brokers | None:
+        """The servers, where they are processes that may be broken."""
 
     def now(self) -> int:
         """Nanoseconds since the run's start."""

@@ -61,6 +61,7 @@ class Conductor:
         self._agenda: list[_Appointment] = []
         self._appointments = 0
         self.roster = Roster()
+        self.paused_brokers: set[int] = set()
         self._readings = 0
         self._producers_launched = False
         self._standing: object = None
@@ -137,6 +138,8 @@ class Conductor:
             world.rows.add("settings", name, None, value, 0)
         if self._keeps_effects:
             world.rows.add("settings", "effects", None, "recorded", 0)
+        if world.brokers is not None:
+            world.rows.add("settings", "unclean_elections", None, "observed", 0)
         for group in self.groups:
             self._note_group(group)
         start = self._workload.start
@@ -315,8 +318,18 @@ class Conductor:
             state.row[_GROUPS["drained"]] = done
         world.observe()
         faults = self.injector.record()
+        self._note_elections(len(faults))
         ended_at = world.stamp()
         for worker_state in self.roster.workers.values():
             if worker_state.alive:
                 worker_state.note_end("finished", ended_at)
         return Outcome(give_up_reason is None, give_up_reason, ended_at, faults)
+
+    def _note_elections(self, number: int) -> None:
+        """What the brokers did, beside the faults that were planned, numbered on from them."""
+        world = self.world
+        for place, at, leader in world.admin.unclean_elections():
+            name = world.admin.places()[place]
+            what = f"an election of broker {leader}, which was not in sync"
+            world.rows.add("faults", number, "unclean_election", name, what, at, at, True, None)
+            number += 1

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mqverify import __version__
-from mqverify.backends.base import Backend, Site
+from mqverify.backends.base import Backend, Brokers, Site
 from mqverify.errors import BackendLost, InternalError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
@@ -96,7 +96,7 @@ class RealWorld:
             make_file(sinks_file(folder))
         library = library_of(scenario.system)
         adapter = backend.bind(library, site.endpoint, scenario.settings, plan, self._prefix, self._clock.since_start)
-        self.admin = adapter.admin()
+        self.admin = adapter.admin(site.brokers)
 
     def run(self) -> Outcome:
         """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""
@@ -128,6 +128,10 @@ class RealWorld:
                 self.folder.parent.parent.rmdir()
 
     # --- what the conductor asks -----------------------------------------------------------------------------------
+
+    @property
+    def brokers(self) -> Brokers | None:
+        return self._site.brokers
 
     def now(self) -> int:
         return self._clock.now()

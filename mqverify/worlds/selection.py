@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mqverify.errors import UsageError
+from mqverify.faults.targets import strikes_brokers
 from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
 from mqverify.spec.model import Fault, Spec
@@ -77,8 +78,7 @@ def unsupported_reason(scenario: Scenario) -> str | None:
     """Why this version cannot run the scenario at all, or None."""
     spec = scenario.spec
     reasons = [*spec.unsupported, *spec.backends[scenario.label].unsupported]
-    if scenario.world == "real":
-        reasons += _real_limits(scenario)
+    reasons += _real_limits(scenario) if scenario.world == "real" else _simulated_limits(scenario)
     return "; ".join(dict.fromkeys(reasons)) or None
 
 
@@ -129,9 +129,66 @@ def _passes(faults: Sequence[Fault]) -> list[str]:
     return reasons
 
 
+_ONE_SIMULATED_BROKER = "the simulated world has one broker, which never fails; write -b kafka=local:3"
+_NOT_OURS = "brokers of a cluster that mqverify did not start are not its to break"
+_OF_PARTITIONS = ("broker of partition ", "followers of partition ")
+
+
+def _simulated_limits(scenario: Scenario) -> list[str]:
+    """What a spec asks for that the simulated world has not."""
+    reasons = []
+    for fault in scenario.spec.faults:
+        if strikes_brokers(fault):
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {_ONE_SIMULATED_BROKER}")
+        elif any(end.startswith(_OF_PARTITIONS) for end in fault.target):
+            reasons.append(f"`{fault.kind}` between some of several brokers: {_ONE_SIMULATED_BROKER}")
+    copies = _copies(scenario)
+    if copies > 1:
+        reasons.append(f"replication_factor: {copies}: {_ONE_SIMULATED_BROKER}")
+    return reasons
+
+
+def _copies(scenario: Scenario) -> int:
+    """On how many servers each place lies, where a system can be told so."""
+    return int(getattr(scenario.settings, "replication_factor", 1))
+
+
+def _broker_limits(scenario: Scenario) -> list[str]:
+    """What a spec asks of the servers that those at this target are not."""
+    here = f"-b {scenario.system}={scenario.target}"
+    there = backend_of(scenario).own_brokers(scenario.target or "")
+    reasons = []
+    for fault in scenario.spec.faults:
+        if not strikes_brokers(fault):
+            continue
+        if there is None:
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {_NOT_OURS}")
+        elif _highest(fault) > there:
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} has {_brokers(there)}")
+        elif fault.target[0].startswith("followers") and _copies(scenario) == 1:
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: with replication_factor: 1 there are none")
+    copies = _copies(scenario)
+    if there is not None and copies > there:
+        reasons.append(f"replication_factor: {copies}: {here} has {_brokers(there)}; write -b kafka=local:{copies}")
+    return reasons
+
+
+def _highest(fault: Fault) -> int:
+    """The highest number that a broker must have to be struck."""
+    return max(int(target.removeprefix("broker-")) for target in fault.target) if _is_numbered(fault) else 1
+
+
+def _is_numbered(fault: Fault) -> bool:
+    return all(target.startswith("broker-") for target in fault.target)
+
+
+def _brokers(count: int) -> str:
+    return f"{count} brokers" if count > 1 else "one broker"
+
+
 def _real_limits(scenario: Scenario) -> list[str]:
     """What a spec asks for that the real world cannot give yet."""
-    reasons = []
+    reasons = _broker_limits(scenario)
     least = _least_duration(scenario)
     if least > _LONGEST_REAL_RUN:
         reasons.append(f"it would take {format_duration(least)} on a real broker, where only `pass` lets time pass")

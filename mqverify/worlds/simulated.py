@@ -103,6 +103,10 @@ class SimulatedWorld:
 
     # --- what the conductor asks -----------------------------------------------------------------------------------
 
+    @property
+    def brokers(self) -> None:
+        return None
+
     def now(self) -> int:
         return self.kernel.now
 

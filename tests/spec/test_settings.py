@@ -53,6 +53,7 @@ def test_defaults_of_topic_and_broker() -> None:
         "segment.ms": 604_800_000,
         "cleanup.policy": "delete",
         "min.insync.replicas": 1,
+        "unclean.leader.election.enable": "false",
         "message.timestamp.type": "CreateTime",
         "max.message.bytes": 1_048_588,
     }
@@ -62,7 +63,6 @@ def test_defaults_of_topic_and_broker() -> None:
         "producer.id.expiration.ms": 86_400_000,
         "log.retention.check.interval.ms": 300_000,
         "log.initial.task.delay.ms": 30_000,
-        "unclean.leader.election.enable": "false",
         "group.initial.rebalance.delay.ms": 3_000,
         "group.min.session.timeout.ms": 6_000,
         "group.max.session.timeout.ms": 1_800_000,
@@ -140,7 +140,7 @@ def test_a_short_session_beside_a_lower_bound_is_accepted() -> None:
     assert settings.session_timeout == 3 * SECOND
 
 
-@pytest.mark.parametrize("line", ["replication_factor: 3", "cleanup_policy: compact", "partitioner: sticky",
+@pytest.mark.parametrize("line", ["cleanup_policy: compact", "partitioner: sticky",
                                   "partition_assignment_strategy: cooperative-sticky"])  # fmt: skip
 def test_settings_of_later_versions_are_unsupported(line: str) -> None:
     text = changed(("    partitions: 6", "    " + line))

@@ -1,5 +1,6 @@
 """Binds the worker loops to esdbclient's API: `library` is esdbclient itself, or its look-alike."""
 
+from mqverify.backends.base import Brokers
 from mqverify.backends.eventstore.admin import EventStoreAdmin
 from mqverify.backends.eventstore.binding import Binding
 from mqverify.backends.eventstore.catch_up import CatchUpConsumerClient
@@ -29,5 +30,5 @@ class EventStoreAdapter:
         self.observed = PersistentConsumerClient(self.binding, context, name, group)
         return self.observed
 
-    def admin(self) -> EventStoreAdmin:
+    def admin(self, brokers: Brokers | None = None) -> EventStoreAdmin:
         return EventStoreAdmin(self.binding)

@@ -85,6 +85,15 @@ class EventStoreAdmin:
         self._last_seen = self._reader.read(rows, stamp, reading, reason)
         return self._last_seen.following
 
+    def holders(self, place: int) -> Sequence[int]:
+        raise NotDone("each node of Event Store holds every stream")
+
+    def unsound(self) -> Mapping[int, str]:
+        return {}
+
+    def unclean_elections(self) -> Sequence[tuple[int, int, int]]:
+        return ()
+
     def footprint(self) -> Mapping[str, int]:
         """What the last reading saw: `streams` of the run that have an event, and the `bytes` of their events."""
         return {"partitions": 0, "streams": self._last_seen.streams, "bytes": self._last_seen.bytes}

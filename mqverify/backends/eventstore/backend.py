@@ -125,6 +125,9 @@ class EventStoreBackend:
     def reaches(self, target: str) -> bool:
         return False
 
+    def own_brokers(self, target: str) -> int | None:
+        return None
+
     def site_key(self, target: str, settings: Any) -> Hashable:
         return target
 

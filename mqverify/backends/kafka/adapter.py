@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from mqverify.backends.base import Brokers
 from mqverify.backends.kafka.admin import KafkaAdmin
 from mqverify.backends.kafka.automatic import watch_commits
 from mqverify.backends.kafka.binding import Binding, connected, parks, stored_size
@@ -41,8 +42,8 @@ class KafkaAdapter:
         self.observed = KafkaConsumerClient(self.binding, context, name, group)
         return self.observed
 
-    def admin(self) -> KafkaAdmin:
-        return KafkaAdmin(self.binding)
+    def admin(self, brokers: Brokers | None = None) -> KafkaAdmin:
+        return KafkaAdmin(self.binding, brokers)
 
 
 class KafkaProducerClient:

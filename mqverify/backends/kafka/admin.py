@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mqverify.backends.base import NotDone
+from mqverify.backends.base import Brokers, NotDone
 from mqverify.backends.kafka.ageing import Ageing
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
+from mqverify.backends.kafka.replicas import Replicas, Trouble, patiently
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.units import SECOND
@@ -20,6 +21,10 @@ _READER_POLL_MS = 500
 _READER_RECORDS = 100_000
 _NEXT_POLL = 1.0
 """Seconds after which a consumer has polled again, and with that has committed what was due."""
+
+_END_UNKNOWN = 1 << 40
+"""Where a partition ends of which nobody says it, or of which readers may not be shown all: far beyond any offset, so
+that what a reading did not find there is in doubt."""
 
 _DEAD_LETTERS_FROM = 1_000_000
 """The first id of the places of dead letters: those of partitions are their numbers, and partitions may be added."""
@@ -38,12 +43,14 @@ class _Place:
 class KafkaAdmin:
     """Creates the run's topics, looks at them, reads them, removes them."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Binding, brokers: Brokers | None = None) -> None:
         self._binding = binding
         self._library = binding.library
         self._partitions = 0
         self._dead_letters: list[_Place] = []
         self._admin = self._library.KafkaAdminClient(**binding.reach, client_id="mqverify")
+        self._brokers = brokers
+        self._replicas = None if brokers is None else Replicas(self._admin, self._library, brokers)
         self._reader: Any = None
         self._ageing: Ageing | None = None
         self._groups: list[ConsumerGroup] = []
@@ -77,14 +84,14 @@ class KafkaAdmin:
             self._commit_beginnings(group, rows, stamp)
 
     def remove(self) -> None:
-        self._admin.delete_topics([self._binding.topic, *(place.partition.topic for place in self._dead_letters)])
+        patiently(self._library, lambda: self._admin.delete_topics(self._topics()))
 
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         return {"add_partitions": self._add_partitions, "delete_records": self._delete_records}
 
     def _add_partitions(self, planned: PlannedFault) -> None:
         total = planned.fault.amount or 0
-        self._admin.create_partitions({self._binding.topic: total})
+        patiently(self._library, lambda: self._admin.create_partitions({self._binding.topic: total}))
         self._partitions = total
 
     def _delete_records(self, planned: PlannedFault) -> None:
@@ -103,7 +110,7 @@ class KafkaAdmin:
         if before <= first:
             raise NotDone(f"partition {number} held nothing before offset {before}")
         self._note_limit("delete_records", number, str(before))
-        self._admin.delete_records({partition: before})
+        patiently(self._library, lambda: self._admin.delete_records({partition: before}))
 
     def let_pass(self, passed: int, by: int, wait: Callable[[float], None], tell: Callable[[str], None]) -> None:
         if not self._read_all:
@@ -153,7 +160,10 @@ class KafkaAdmin:
 
     def behind(self, progress: Mapping[str, Mapping[int, int]]) -> Mapping[str, Sequence[str]]:
         partitions = [place.partition for place in self._main_places()]
-        ends = {partition.partition: end for partition, end in self._consumer().end_offsets(partitions).items()}
+        try:
+            ends = {partition.partition: end for partition, end in self._consumer().end_offsets(partitions).items()}
+        except self._library.errors.RetriableError as error:
+            return {group: [f"nobody says where partitions end: {error}"] for group in progress}
         return {
             group: [
                 f"partition {number} at {reached.get(number, 'no position')} of {end}"
@@ -178,10 +188,12 @@ class KafkaAdmin:
         for place in self._dead_letters:  # it asks for topics that it does not know yet, as offsets do not
             consumer.partitions_for_topic(place.partition.topic)
         places = {place.partition: place for place in [*self._main_places(), *self._dead_letters]}
-        first = consumer.beginning_offsets(list(places))
+        troubled = self._troubled()
+        led = [partition for partition in places if partition not in troubled or troubled[partition].leader is not None]
+        first = consumer.beginning_offsets(led)
         read_at = stamp()  # what was removed was gone by now, and what is acknowledged by now lies before the ends
-        ends = consumer.end_offsets(list(places))
-        waiting = {partition: ends[partition] for partition in places if first[partition] < ends[partition]}
+        ends = consumer.end_offsets(led)
+        waiting = {partition: ends[partition] for partition in led if first[partition] < ends[partition]}
         read_to = dict(first)
         if waiting:
             consumer.assign(list(waiting))
@@ -198,14 +210,13 @@ class KafkaAdmin:
                 read_to[partition] = min(position, ends[partition])
                 if position >= waiting[partition]:
                     del waiting[partition]
-        self._read_all = not waiting
-        rows.add("readings", reading, "partition", None, "read_uncommitted", reason, not waiting)
+        self._read_all = complete = not waiting and not troubled
+        rows.add("readings", reading, "partition", None, "read_uncommitted", reason, complete)
         for partition, place in places.items():
-            reached = max(read_to[partition], first[partition])
-            rows.add(
-                "bounds", reading, place.kind, place.group, place.number, first[partition], ends[partition], reached,
-                read_at,
-            )  # fmt: skip
+            begin = first.get(partition, 0)
+            end = _END_UNKNOWN if partition in troubled else ends[partition]
+            reached = max(read_to.get(partition, 0), begin)
+            rows.add("bounds", reading, place.kind, place.group, place.number, begin, end, reached, read_at)
         return reading + 1
 
     def _log(self, rows: RunRows, reading: int, place: _Place, records: Sequence[Any], end: int) -> None:
@@ -226,8 +237,37 @@ class KafkaAdmin:
             log.append(row)
 
     def _create_topic(self, name: str, partitions: int) -> None:
-        configs = {name: str(value) for name, value in self._binding.settings.native("topic").items()}
-        self._admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1, "configs": configs}})
+        settings = self._binding.settings
+        configs = {name: str(value) for name, value in settings.native("topic").items()}
+        topic = {"num_partitions": partitions, "replication_factor": settings.replication_factor, "configs": configs}
+        self._admin.create_topics({name: topic})
+
+    def holders(self, place: int) -> Sequence[int]:
+        if self._replicas is None:
+            raise NotDone("nobody can tell which broker holds a partition here")
+        for one in self._replicas.of([self._binding.topic]):
+            if one.number == place:
+                if one.leader is None:
+                    raise NotDone(f"partition {place} has no leader")
+                return [one.leader, *(number for number in one.replicas if number != one.leader)]
+        raise NotDone(f"there is no partition {place}")
+
+    def unsound(self) -> Mapping[int, str]:
+        number_of = {place.partition: place.number for place in [*self._main_places(), *self._dead_letters]}
+        return {number_of[partition]: trouble.what for partition, trouble in self._troubled().items()}
+
+    def unclean_elections(self) -> Sequence[tuple[int, int, int]]:
+        told = [] if self._brokers is None else self._brokers.unclean_elections(self._binding.topic)
+        return [(number, self._binding.unix_since_start(at), leader) for number, at, leader in told]
+
+    def _troubled(self) -> Mapping[Any, Trouble]:
+        if self._replicas is None:
+            return {}
+        least, make = self._binding.settings.min_insync_replicas, self._library.TopicPartition
+        return {make(one.topic, one.number): one for one in self._replicas.troubled(self._topics(), least)}
+
+    def _topics(self) -> list[str]:
+        return [self._binding.topic, *(place.partition.topic for place in self._dead_letters)]
 
     def _main_places(self) -> list[_Place]:
         topic, make = self._binding.topic, self._library.TopicPartition

@@ -86,6 +86,11 @@ class KafkaBackend:
     def reaches(self, target: str) -> bool:
         return _brokers(target) is not None
 
+    def own_brokers(self, target: str) -> int | None:
+        """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
+        named = re.fullmatch(r"local(?::([1-9]))?", target)
+        return None if named is None else int(named[1] or 1)
+
     def site_key(self, target: str, settings: Any) -> Hashable:
         """A broker that is started has the settings of those whom it is started for."""
         return (target, tuple(sorted(settings.native("broker").items())))
@@ -114,7 +119,8 @@ class KafkaBackend:
         yield "clock", "shared"
         for part in ("topic", "producer", "consumer"):
             for name, value in sorted(settings.native(part, defaults=True).items()):
-                yield f"{part}.{name}", str(value)
+                if name != "unclean.leader.election.enable" or settings.unclean_leader_election_enable:
+                    yield f"{part}.{name}", str(value)
 
     def is_client_error(self, error: BaseException) -> bool:
         from kafka.errors import KafkaError

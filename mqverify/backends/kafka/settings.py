@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from mqverify.backends.kafka.client_settings import ClientSettings
 from mqverify.backends.kafka.native import Part, native_value, with_classes
-from mqverify.backends.kafka.setting_tables import BROKER, duration, flag
+from mqverify.backends.kafka.setting_tables import BROKER, duration
 from mqverify.spec.registry import settings_of
 from mqverify.units import DAY, MILLISECOND, MINUTE, SECOND
 
@@ -59,15 +59,6 @@ class KafkaSettings(ClientSettings):
     log_initial_task_delay: Annotated[
         int, duration(BROKER, "log.initial.task.delay.ms", "how long after its start a broker looks first", least=0)
     ] = 30 * SECOND
-    unclean_leader_election_enable: Annotated[
-        bool,
-        flag(
-            BROKER,
-            "unclean.leader.election.enable",
-            "whether a replica that lags may become leader",
-            breaks="acknowledged records are lost when it does",
-        ),
-    ] = False
     group_initial_rebalance_delay: Annotated[
         int,
         duration(BROKER, "group.initial.rebalance.delay.ms", "how long a new group waits for more members", least=0),

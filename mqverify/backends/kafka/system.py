@@ -94,10 +94,6 @@ def _producer(settings: KafkaSettings) -> Iterable[Contradiction]:
 
 def _limits(settings: KafkaSettings) -> Iterable[str]:
     """What this version of mqverify does not do yet."""
-    if settings.replication_factor > 1:
-        yield f"replication_factor: {settings.replication_factor}, and with it more than one broker, {LATER}"
-    if settings.unclean_leader_election_enable:
-        yield f"unclean leader elections {LATER}"
     for name, setting in settings_of(KafkaSettings).items():
         value = getattr(settings, name)
         chosen = value if isinstance(value, tuple) else (value,)

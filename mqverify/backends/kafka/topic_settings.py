@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mqverify.backends.kafka.setting_tables import OWN, TOPIC, choice, choices, count, duration, size
+from mqverify.backends.kafka.setting_tables import OWN, TOPIC, choice, choices, count, duration, flag, size
 from mqverify.units import DAY, MILLISECOND
 
 __all__ = ["TopicSettings"]
@@ -120,6 +120,15 @@ class TopicSettings(BaseModel):
             breaks="with 1, an acknowledged record may be on a single broker",
         ),
     ] = 1
+    unclean_leader_election_enable: Annotated[
+        bool,
+        flag(
+            TOPIC,
+            "unclean.leader.election.enable",
+            "whether a replica that lags may become leader",
+            breaks="acknowledged records are lost when it does",
+        ),
+    ] = False
     message_timestamp_type: Annotated[
         Literal["CreateTime", "LogAppendTime"],
         choice(

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from mqverify.faults.plan import PlannedFault
+from mqverify.faults.targets import strikes_brokers
 from mqverify.worlds.actions.base import Action
+from mqverify.worlds.actions.brokers import CrashBroker, PauseBroker
 from mqverify.worlds.actions.surroundings import AskAdmin, Disturb, Lose, PassTime
 from mqverify.worlds.actions.workers import AddConsumers, Crash, Pause, RemoveConsumers, SkewClocks, Slow
 
@@ -29,7 +31,11 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
     "clock_skew": SkewClocks,
 }
 
+_OF_BROKERS: Final[Mapping[str, type[Action]]] = {"crash": CrashBroker, "pause": PauseBroker}
+
 
 def action_of(conductor: "Conductor", planned: PlannedFault) -> Action:
     """What the fault's kind does; a kind that is not known here is an administrator's."""
+    if strikes_brokers(planned.fault):
+        return _OF_BROKERS[planned.kind](conductor, planned)
     return _ACTIONS.get(planned.kind, AskAdmin)(conductor, planned)

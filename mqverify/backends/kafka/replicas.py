@@ -1,0 +1,120 @@
+"""Who holds a topic's partitions, who leads them, and whether they are in sync: as the brokers' metadata tell."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from mqverify.backends.base import Brokers, NotDone
+
+__all__ = ["Partition", "Replicas", "Trouble", "patiently"]
+
+_ASK_MS: Final = 1_000
+_PATIENCE_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.1
+
+T = TypeVar("T")
+
+
+def patiently(library: Any, call: Callable[[], T]) -> T:
+    """What a call of the administrator gives, made again while it fails in a way that may pass, for half a minute.
+
+    kafka-python does not try its administrator's requests again: a broker that has just died breaks them
+    (docs/facts/kafka.md §E.1).
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return call()
+        except library.errors.RetriableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition as a broker's metadata tell it. `leader` is None where there is none."""
+
+    topic: str
+    number: int
+    leader: int | None
+    replicas: Sequence[int]
+    in_sync: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps readers of a partition from all that was acknowledged. Without a leader nobody can read it at all."""
+
+    topic: str
+    number: int
+    leader: int | None
+    what: str
+
+
+class Replicas:
+    """Asks brokers by number, since one that stands still keeps whoever asks waiting, and the others answer as well."""
+
+    def __init__(self, admin: Any, library: Any, brokers: Brokers) -> None:
+        self._admin = admin
+        self._library = library
+        self._brokers = brokers
+        self._answered: int | None = None
+
+    def of(self, topics: Sequence[str]) -> Sequence[Partition]:
+        """The partitions of these topics. Raises NotDone if no broker answers."""
+        why: BaseException | None = None
+        for number in self._to_ask():
+            try:
+                answer = self._ask(number, topics)
+            except self._library.errors.KafkaError as error:
+                why = error
+                continue
+            found = list(_partitions(answer))
+            # The one that leads has not stood still so far, when the others do.
+            self._answered = next((one.leader for one in found if one.leader is not None), number)
+            return found
+        raise NotDone(f"no broker says who holds the partitions: {why or 'none is alive'}") from why
+
+    def troubled(self, topics: Sequence[str], least: int) -> Iterator[Trouble]:
+        """What is wrong with partitions of these topics, of which `least` replicas must be in sync.
+
+        A follower that is alive and not in sync may be about to be. With fewer than `least` in sync the high watermark
+        stands still: what acks=1 acknowledges then is not to be seen (docs/facts/kafka.md §0, 8).
+        """
+        alive = self._brokers.alive()
+        for one in self.of(topics):
+            late = [number for number in one.replicas if number in alive and number not in one.in_sync]
+            if one.leader is None or one.leader not in alive:
+                yield Trouble(one.topic, one.number, None, "it has no leader")
+            elif late or len(one.in_sync) < least:
+                what = f"of its replicas {list(one.replicas)} those in sync are {list(one.in_sync)}"
+                yield Trouble(one.topic, one.number, one.leader, what)
+
+    def _to_ask(self) -> Sequence[int]:
+        return sorted(self._brokers.alive(), key=lambda number: (number != self._answered, number))
+
+    def _ask(self, number: int, topics: Sequence[str]) -> Mapping[str, Any]:
+        """kafka-python's `describe_topics` asks whichever broker it likes; so this sends its request itself."""
+        from kafka.protocol.metadata import MetadataRequest
+
+        manager = self._admin._manager
+        asked = [MetadataRequest.MetadataRequestTopic(name=topic) for topic in topics]
+        request = MetadataRequest(topics=asked, allow_auto_topic_creation=False)
+
+        async def send() -> Any:
+            return await manager.send(request, node_id=number, request_timeout_ms=_ASK_MS)
+
+        answer: Mapping[str, Any] = manager.run(send).to_dict()
+        return answer
+
+
+def _partitions(answer: Mapping[str, Any]) -> Iterator[Partition]:
+    for topic in answer["topics"]:
+        for one in topic["partitions"]:
+            leader = one["leader_id"]
+            yield Partition(
+                topic["name"], one["partition_index"], None if leader < 0 else leader, one["replica_nodes"],
+                one["isr_nodes"],
+            )  # fmt: skip
