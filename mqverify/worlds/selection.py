@@ -13,12 +13,10 @@ from mqverify.worlds.base import Scenario, backend_of
 
 __all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
-_REAL_FAULTS = {"crash", "pause", "add_consumers", "remove_consumers", "delete_records"}
-_PROXY = "needs a proxy before a real broker, which a later version brings"
+_REAL_FAULTS = {
+    "crash", "pause", "add_consumers", "remove_consumers", "delete_records", "cut", "delay", "lose", "reset",
+}  # fmt: skip
 _NOT_REAL = {
-    "cut": _PROXY,
-    "delay": _PROXY,
-    "lose": _PROXY,
     "clock_skew": "needs a clock for each process, and on a real machine all share one",
 }
 _LONGEST_REAL_RUN = 3600 * SECOND
@@ -116,8 +114,6 @@ def _real_limits(scenario: Scenario) -> list[str]:
         if fault.kind not in _REAL_FAULTS:
             why = _NOT_REAL.get(fault.kind, "comes to real brokers in a later version")
             reasons.append(f"`{fault.kind}` {why}")
-        elif fault.point == "in_settle":
-            reasons.append(f"the point in_settle {_PROXY}")
         elif fault.point is not None and is_everybody(fault):
             reasons.append("a point for all consumers comes to real brokers in a later version")
         elif "leader" in fault.target:

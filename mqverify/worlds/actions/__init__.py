@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from mqverify.faults.plan import PlannedFault
 from mqverify.worlds.actions.base import Action
-from mqverify.worlds.actions.surroundings import AskAdmin, Disturb, Lose, PassTime
+from mqverify.worlds.actions.surroundings import AskAdmin, Disturb, Lose, PassTime, Reset
 from mqverify.worlds.actions.workers import AddConsumers, Crash, Pause, RemoveConsumers, SkewClocks, Slow
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
     "cut": Disturb,
     "delay": Disturb,
     "lose": Lose,
+    "reset": Reset,
     "add_consumers": AddConsumers,
     "remove_consumers": RemoveConsumers,
     "clock_skew": SkewClocks,
