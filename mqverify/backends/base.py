@@ -4,7 +4,7 @@ A backend is a system seen through one client library. The same adapter is hande
 a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,7 +17,10 @@ from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
-__all__ = ["Adapter", "Admin", "Backend", "Brokers", "Endpoint", "NotDone", "SimulatedBroker", "Site"]
+__all__ = [
+    "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "NotDone", "Request", "SimulatedBroker",
+    "Site",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,30 @@ class Endpoint:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What every client is told beyond that, in the words of its library: security, a proxy. They hold secrets, so
     they are never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks on a connection, as one sees it passing by."""
+
+    number: int
+    """By which its reply is known."""
+    kind: Literal["append", "settle", "other"]
+    answered: bool
+    """Whether there is to be a reply."""
+
+
+class Conversation(Protocol):
+    """Reads what passes on one connection, both ways, in the system's own protocol."""
+
+    def requests(self, data: bytes) -> Iterator[tuple[bytes, Request]]:
+        """Every request that is complete with these bytes from the client."""
+
+    def replies(self, data: bytes) -> Iterator[tuple[bytes, int | None]]:
+        """These bytes from the server in pieces: where a reply begins, with its request's number; else with None.
+
+        Replies come in the order of their requests.
+        """
 
 
 class Brokers(Protocol):
@@ -136,6 +163,9 @@ class Admin(Protocol):
 
     def footprint(self) -> Mapping[str, int]: ...
 
+    def brokers(self) -> Mapping[int, str]:
+        """The brokers that clients are sent to: their numbers and `HOST:PORT`, as they are told it."""
+
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         """What an administrator can be asked to do as a fault, by the fault's kind (`add_partitions`, `scavenge` …).
 
@@ -179,12 +209,23 @@ class SimulatedBroker(Protocol):
     def ends(self) -> tuple[str, ...]:
         """The names of its processes: what `broker` means to the network, as one end of a cut or a delay."""
 
-    def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
+    def lose(
+        self,
+        workers: frozenset[str],
+        of: Literal["producer", "consumer"],
+        struck: Callable[[str], None],
+        times: int = 1,
+        nth: int = 1,
+    ) -> None:
         """The next request from one of these workers (any incarnation) that appends (of a producer) or settles (of a
         consumer: a commit, ack, nack) is done, its reply is dropped, and its connection breaks.
 
-        `struck(worker name)` is called once, when the reply is dropped. Asked again, one more reply is lost.
+        `struck(worker name)` is called when the reply is dropped. So it goes `times` times in a row, from the `nth`
+        such request on.
         """
+
+    def reset(self, workers: Collection[str]) -> Sequence[str]:
+        """Break all connections of these workers at once; those of them that had any."""
 
     def library(self, process: Process, observer: Any = None) -> Any:
         """The look-alike of the client library, as one process sees it. `observer` is told of what the client settles
@@ -237,6 +278,12 @@ class Backend(Protocol):
 
         Raises BackendUnavailable where none can be had.
         """
+
+    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
+        """The same by way of an HTTP CONNECT proxy, `http://USER:PASSWORD@HOST:PORT`."""
+
+    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
+        """What reads a connection to it; None where they are encrypted."""
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         """Where the group starts the first time: `beginning` or `end`."""

@@ -56,7 +56,7 @@ _KINDS: Final = (
         "connections stay open",
         subject="link",
         targets=(*_WORKERS, *_FAR_ENDS),
-        takes=("for", "one_way", "group"),
+        takes=("for", "one_way", "nth", "group"),
         needs=("for",),
         missing_targets=_NO_LINK_TO_A_NODE,
     ),
@@ -65,7 +65,7 @@ _KINDS: Final = (
         about="what passes between a worker and the broker comes later, each message by a time of its own",
         subject="link",
         targets=(*_WORKERS, *_FAR_ENDS),
-        takes=("by", "for", "group"),
+        takes=("by", "for", "nth", "group"),
         needs=("by", "for"),
         missing_targets=_NO_LINK_TO_A_NODE,
     ),
@@ -74,8 +74,17 @@ _KINDS: Final = (
         about="a producer's append or a consumer's settlement is done, its reply is dropped and the connection breaks; "
         "'times' says how many replies in a row",
         subject="ack",
-        takes=("of", "group"),
+        takes=("of", "nth", "group"),
         needs=("of",),
+    ),
+    FaultKind(
+        name="reset",
+        about="all connections between a worker and the broker break at once: what is on its way is lost, and they can "
+        "connect anew",
+        subject="link",
+        targets=(*_WORKERS, *_FAR_ENDS),
+        takes=("nth", "group"),
+        missing_targets=_NO_LINK_TO_A_NODE,
     ),
     FaultKind(
         name="add_consumers",

@@ -61,7 +61,9 @@ class PlannedFault:
                 waits = f"{self.threshold / 1e9:g}s after the start"
             case _:
                 waits = f"when {self.threshold} messages are {metric}"
-        return f"{waits}{at}"
+        of = " of those whose reply can be lost" if self.kind == "lose" else ""
+        nth = f", with request {self.fault.nth}{of} after that" if self.fault.nth else ""
+        return f"{waits}{at}{nth}"
 
 
 def draw_faults(faults: Sequence[Fault], messages: int, seed: int) -> tuple[PlannedFault, ...]:

@@ -41,6 +41,17 @@ class Disturbance:
         return source in self.sources and destination in self.destinations
 
 
+class Countdown:
+    """Requests that are still to come before something happens."""
+
+    __slots__ = ("call", "ends", "left")
+
+    def __init__(self, ends: frozenset[str], left: int, call: Callable[[str], None]) -> None:
+        self.ends = ends
+        self.left = left
+        self.call = call
+
+
 class Network:
     """All links of one simulated world."""
 
@@ -49,6 +60,7 @@ class Network:
         self.disturbances: list[Disturbance] = []
         self.on_disturbance: list[Callable[[], None]] = []
         """Told whenever something goes wrong somewhere, so that nobody watches a network on which all is well."""
+        self.countdowns: list[Countdown] = []
 
     def link(self, name: str, source: Process, destination: Process) -> "Link":
         """One direction of a connection. `name` names its dice."""
@@ -69,6 +81,20 @@ class Network:
         for link, call, arguments in held:
             if not link.dropped:
                 link.send(call, *arguments)
+
+    def count_down(self, ends: Iterable[str], requests: int, call: Callable[[str], None]) -> None:
+        """Have `call(end)` happen as the last of so many requests is sent by these ends, just before it leaves."""
+        self.countdowns.append(Countdown(frozenset(ends), requests, call))
+
+    def requested(self, process: Process) -> None:
+        """A process is about to send a request. Connections tell, where there are `countdowns`."""
+        end = end_of(process)
+        for one in list(self.countdowns):
+            if end in one.ends:
+                one.left -= 1
+                if one.left == 0:
+                    self.countdowns.remove(one)
+                    one.call(end)
 
     def passes(self, source: Process, destination: Process) -> bool:
         """Whether what is sent now gets through: no cut is in its way."""
@@ -107,27 +133,49 @@ def end_of(process: Process) -> str:
     return process.name.partition("#")[0]
 
 
+class _Loss:
+    """Replies to be lost: `times` of them, after `skip` others."""
+
+    __slots__ = ("ends", "kinds", "skip", "struck", "times")
+
+    def __init__(
+        self, ends: frozenset[str], kinds: tuple[type, ...], struck: Callable[[str], None], times: int, skip: int
+    ) -> None:
+        self.ends = ends
+        self.kinds = kinds
+        self.struck = struck
+        self.times = times
+        self.skip = skip
+
+
 class Losses:
     """Replies that are to be lost: the next to a request of one of some kinds that comes from one of some ends."""
 
     def __init__(self) -> None:
-        self._planned: list[tuple[frozenset[str], tuple[type, ...], Callable[[str], None]]] = []
+        self._planned: list[_Loss] = []
 
     def __bool__(self) -> bool:
         return bool(self._planned)
 
-    def plan(self, ends: frozenset[str], kinds: tuple[type, ...], struck: Callable[[str], None]) -> None:
-        """Lose one more; `struck(end)` is for whoever loses it to call, once, at that moment."""
-        self._planned.append((ends, kinds, struck))
+    def plan(
+        self, ends: frozenset[str], kinds: tuple[type, ...], struck: Callable[[str], None], times: int, nth: int
+    ) -> None:
+        """Lose so many in a row, from the `nth` on; `struck(end)` is for whoever loses one to call at that moment."""
+        self._planned.append(_Loss(ends, kinds, struck, times, nth - 1))
 
     def take(self, kind: type, process: Process) -> Callable[[], None] | None:
         """If the reply to this request of `process` is to be lost: what to call when it is. It is then done with."""
         end = end_of(process)
         for loss in self._planned:
-            ends, kinds, struck = loss
-            if end in ends and kind in kinds:
+            if end not in loss.ends or kind not in loss.kinds:
+                continue
+            if loss.skip:
+                loss.skip -= 1
+                continue
+            loss.times -= 1
+            if not loss.times:
                 self._planned.remove(loss)
-                return partial(struck, end)
+            return partial(loss.struck, end)
         return None
 
 

@@ -147,6 +147,11 @@ def fault_words(kind: FaultKind) -> dict[str, Word]:
         "handler": Word(DURATION_RANGE, "how long a handling takes"),
         "by": Word(DURATION_RANGE, "how much later everything arrives"),
         "one_way": Word(Flag(), "only what the first sends to the second is stopped. Default: false"),
+        "nth": Word(
+            Whole(1, 1_000_000),
+            "it begins with that request of theirs after its trigger, counted from 1; of 'lose' only those count whose "
+            "reply it can lose. Default: at its trigger",
+        ),
         "of": Word(TargetShape(("producer", "consumer"), kind.name), "whose request loses its reply"),
     }
     words = {kind.name: Word(_subject(kind), kind.about, required=True)}
@@ -220,7 +225,7 @@ def _kind_of(node: Mapping, kinds: Names[str, FaultKind], issues: Issues) -> Fau
         return None
     if named:
         return kinds[named[0].text]
-    options = {"when", "times", "point", "restart_after", "for", "group", "handler", "by", "one_way", "of"}
+    options = {"when", "times", "point", "restart_after", "for", "group", "handler", "by", "one_way", "of", "nth"}
     strange = next((entry.key for entry in node.entries if entry.key.text not in options), None)
     if strange is None:
         issues.error("MQ201", "a fault without its kind", node.mark, "the kinds are " + ", ".join(kinds))
@@ -337,6 +342,7 @@ def _fields(kind: FaultKind, values: dict[str, Any]) -> dict[str, Any]:
             ("handler", "handler"),
             ("by", "by"),
             ("one_way", "one_way"),
+            ("nth", "nth"),
         )
         if word in values
     }

@@ -137,6 +137,9 @@ class Fault(_Model):
     by: tuple[int, int] | None = None
     """`delay`: how much longer a message takes, nanoseconds, least and most."""
     times: int = Field(default=1, ge=1)
+    nth: int | None = Field(default=None, ge=1)
+    """`cut`, `delay`, `lose`, `reset`: begin with that request after the trigger, counted from 1; `lose` counts those
+    whose reply it can lose. None: at the trigger, the next of them."""
     group: str | None = None
     amount: int | None = None
     """`add_partitions`: the new total; `add_consumers`, `remove_consumers`: how many."""

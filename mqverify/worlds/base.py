@@ -157,11 +157,21 @@ class World(Protocol):
     def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
         """Cut these workers (every incarnation) off from the broker, or have all between them take longer, as planned.
 
-        Calling what it returns ends it.
+        It begins now or, with `nth`, with that request of theirs, which is told as `Struck`. Calling what it returns
+        ends it.
         """
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
-        """Have the next `times` replies of the broker to one of those workers be lost; each is told as `Struck`."""
+        """Have `times` replies of the broker to those workers be lost, from the next or the `nth` one on.
+
+        Each is told as `Struck`.
+        """
+
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
+        """Break all connections between these workers and the broker, now or, with `nth`, as that request is sent.
+
+        Each worker that had one is told as `Struck`.
+        """
 
     def skew(self, worker: str, by: int) -> None:
         """Set the clock of a worker (every incarnation) so many nanoseconds ahead of time."""

@@ -162,6 +162,10 @@ class Board:
         end, armed, find = begin + len(self._faults), bytes([_ARMED]), self._map.find
         return lambda: find(armed, begin, end) >= 0
 
+    def is_armed(self, planned: PlannedFault, worker: str) -> bool:
+        """Whether the fault may strike this worker now."""
+        return self._map[self._place(planned, worker)] == _ARMED
+
     def take(self, planned: PlannedFault, worker: str) -> bool:
         """Whether the fault strikes this worker now. If it strikes but once, nobody else can take it then."""
         place = self._place(planned, worker)

@@ -239,9 +239,14 @@ class Child:
         )
 
 
-def wait_for_any(children: Sequence[Child], seconds: float) -> None:
-    """Wait, at most so long, until one of them has told something, or has ended. There may be thousands."""
+def wait_for_any(children: Sequence[Child], seconds: float, pipes: Sequence[int] = ()) -> None:
+    """Wait, at most so long, until one of them has told something, or has ended. There may be thousands.
+
+    Or until one of the pipes can be read.
+    """
     with selectors.DefaultSelector() as selector:
         for child in children:
             selector.register(child.pipe, selectors.EVENT_READ)
+        for pipe in pipes:
+            selector.register(pipe, selectors.EVENT_READ)
         selector.select(max(0.0, seconds))

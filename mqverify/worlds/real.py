@@ -21,18 +21,19 @@ from pathlib import Path
 
 from mqverify import __version__
 from mqverify.backends.base import Backend, Brokers, Site
-from mqverify.errors import BackendLost, InternalError
+from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
 from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
 from mqverify.units import format_duration
-from mqverify.workload.groups import Worker
+from mqverify.workload.groups import Worker, everybody
 from mqverify.workload.plan import Plan
 from mqverify.worlds.base import Before, Busy, Ended, Notice, Scenario, Struck, Triggered
 from mqverify.worlds.board import Board
 from mqverify.worlds.children import Child, wait_for_any
 from mqverify.worlds.clock import LONGEST_WAITED_FOR, RunClock
 from mqverify.worlds.conductor import Conductor, Outcome
+from mqverify.worlds.links import Happened, Links, on_links
 from mqverify.worlds.observed import Observations
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
 from mqverify.worlds.worker_process import library_of
@@ -97,6 +98,11 @@ class RealWorld:
         library = library_of(scenario.system)
         adapter = backend.bind(library, site.endpoint, scenario.settings, plan, self._prefix, self._clock.since_start)
         self.admin = adapter.admin(site.brokers)
+        everyone = everybody(plan.workload, scenario.groups)
+        everyone += [one.worker for team in scenario.latecomers.values() for one in team]
+        meddles = any(on_links(fault) for fault in scenario.spec.faults)
+        self._links = Links(faults, everyone, backend, site, self.admin, self._board, plan.seed) if meddles else None
+        """Only where a fault needs it does what workers and brokers say to each other pass through us."""
 
     def run(self) -> Outcome:
         """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""
@@ -116,6 +122,8 @@ class RealWorld:
 
     def close(self, keep: bool) -> None:
         """Remove what the run made on the broker and, unless it is to be kept, its folder."""
+        if self._links is not None:
+            self._links.close()
         try:
             if not keep:
                 self.admin.remove()
@@ -163,7 +171,7 @@ class RealWorld:
             "scenario": self._scenario,
             "seed": self.plan.seed,
             "worker": worker,
-            "endpoint": self._site.endpoint,
+            "endpoint": self._links.endpoint(worker.name) if self._links is not None else self._site.endpoint,
             "prefix": self._prefix,
             "clock": self._clock,
             "folder": self.folder,
@@ -203,10 +211,18 @@ class RealWorld:
         self._child(worker).ask_to_stop()
 
     def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
-        raise InternalError(f"`{planned.kind}` is unsupported in the real world")
+        return self._meddled.disturb(planned, workers)
+
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
+        self._meddled.reset(planned, workers)
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
-        raise InternalError("`lose` is unsupported in the real world")
+        self._meddled.lose(planned, eligible)
+
+    @property
+    def _meddled(self) -> Links:
+        assert self._links is not None, "a fault of links is in the spec, so there is a proxy"
+        return self._links
 
     def skew(self, worker: str, by: int) -> None:
         self._board.skew(worker, by)
@@ -269,7 +285,8 @@ class RealWorld:
         """
         self._site.check()
         live = [child for child in self._children if not child.over]
-        wait_for_any(live, seconds)
+        wait_for_any(live, seconds, [] if self._links is None else [self._links.pipe])
+        happened = [] if self._links is None else self._links.take()
         found: list[Notice] = []
         for _ in range(2):
             for child in live:
@@ -277,6 +294,20 @@ class RealWorld:
         found.sort(key=lambda notice: not isinstance(notice, Triggered))
         for notice in found:
             self._post(notice)
+        for one in happened:
+            self._post_happened(one)
+
+    def _post_happened(self, happened: Happened) -> None:
+        """A fault of links has met a worker: it broke its connection, or it is to die before a reply."""
+        child = next(child for child in reversed(self._children) if child.worker.name == happened.worker)
+        struck = Struck(happened.fault.identity, child.worker)
+        if happened.let_go is None:
+            self._inbox.append(struck)
+        elif not child.is_dead():
+            with self._board.lock:
+                child.signal(signal.SIGSTOP if happened.fault.kind == "pause" else signal.SIGKILL)
+            self._post(struck)
+        self._meddled.let_go(happened)
 
     def _take(self, child: Child) -> None:
         for notice in child.notices():

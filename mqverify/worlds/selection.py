@@ -13,16 +13,6 @@ from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 
 __all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
 
-_REAL_FAULTS = {
-    "crash", "pause", "slow", "pass", "clock_skew", "add_consumers", "remove_consumers", "add_partitions",
-    "delete_records",
-}  # fmt: skip
-_PROXY = "needs a proxy before a real broker, which a later version brings"
-_NOT_REAL = {
-    "cut": _PROXY,
-    "delay": _PROXY,
-    "lose": _PROXY,
-}
 _LONGEST_REAL_RUN = 3600 * SECOND
 _REAL_SYSTEMS = {"kafka": ("local",)}
 
@@ -193,12 +183,6 @@ def _real_limits(scenario: Scenario) -> list[str]:
     if least > _LONGEST_REAL_RUN:
         reasons.append(f"it would take {format_duration(least)} on a real broker, where only `pass` lets time pass")
     reasons += _passes(scenario.spec.faults)
-    for fault in scenario.spec.faults:
-        if fault.kind not in _REAL_FAULTS:
-            why = _NOT_REAL.get(fault.kind, "comes to real brokers in a later version")
-            reasons.append(f"`{fault.kind}` {why}")
-        elif fault.point == "in_settle":
-            reasons.append(f"the point in_settle {_PROXY}")
     if scenario.settings.client != "kafka-python":
         reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")
     return reasons

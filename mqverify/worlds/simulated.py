@@ -18,7 +18,7 @@ from mqverify.history.recorder import Row, RunRows, WorkerRecorder, left_behind,
 from mqverify.history.tables import TABLES
 from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Network
+from mqverify.simulation.network import Disturbance, Network
 from mqverify.simulation.process import Process
 from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
@@ -187,29 +187,50 @@ class SimulatedWorld:
             ways.reverse()
         if fault.one_way:
             ways.pop()
-        if fault.by is None:
-            disturbances = [network.cut(sources, destinations) for sources, destinations in ways]
-        else:
+        disturbances: list[Disturbance] = []
+
+        def begin() -> None:
+            if fault.by is None:
+                disturbances.extend(network.cut(sources, destinations) for sources, destinations in ways)
+                return
             dice = self.kernel.stream(f"fault-{planned.number}/{planned.identity}")
             by = partial(dice.randint, *fault.by)
-            disturbances = [network.delay(sources, destinations, by) for sources, destinations in ways]
+            disturbances.extend(network.delay(sources, destinations, by) for sources, destinations in ways)
 
         def lift() -> None:
             for disturbance in disturbances:
                 network.lift(disturbance)
 
+        if fault.nth is None:
+            begin()
+        else:
+
+            def struck(name: str) -> None:
+                begin()
+                self._post_struck(planned, name)
+
+            network.count_down(workers, fault.nth, struck)
         return lift
 
-    def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
-        def struck(name: str) -> None:
-            self.post(Struck(planned.identity, self._contexts[name].worker))
+    def _post_struck(self, planned: PlannedFault, name: str) -> None:
+        self.post(Struck(planned.identity, self._contexts[name].worker))
 
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
+        def reset(_name: str = "") -> None:
+            for name in self._broker.reset(workers):
+                self._post_struck(planned, name)
+
+        if planned.fault.nth is None:
+            reset()
+        else:
+            self.network.count_down(workers, planned.fault.nth, reset)
+
+    def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         of: Literal["producer", "consumer"] = (
             "producer" if planned.fault.target[0].startswith("producer") else "consumer"
         )
-        names = frozenset(eligible)
-        for _ in range(planned.fault.times):
-            self._broker.lose(names, of, struck)
+        struck = partial(self._post_struck, planned)
+        self._broker.lose(frozenset(eligible), of, struck, planned.fault.times, planned.fault.nth or 1)
 
     def skew(self, worker: str, by: int) -> None:
         self._skews[worker] = by

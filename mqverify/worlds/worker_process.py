@@ -75,7 +75,7 @@ class RealContext:
         self._told_at = 0
         self._faults: dict[str, list[PlannedFault]] = {}
         for fault in faults:
-            if fault.kind == "slow" or fault.fault.point is not None:
+            if fault.kind == "slow" or fault.fault.point not in {None, "in_settle"}:
                 self._faults.setdefault(fault.fault.point or "handling", []).append(fault)
         self._worker = task.worker.name
         self._armed = board.lookout(self._worker)

@@ -69,6 +69,9 @@ class EventStoreAdmin:
             except exceptions.NotFound:
                 continue
 
+    def brokers(self) -> Mapping[int, str]:
+        return {}
+
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         return self._acts.by_kind()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from mqverify.backends.base import Endpoint, SimulatedBroker, Site
+from mqverify.backends.base import Conversation, Endpoint, SimulatedBroker, Site
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.binding import ALL, Binding, delivery_of
 from mqverify.backends.eventstore.settings import EventStoreSettings
@@ -20,6 +20,8 @@ __all__ = ["EventStoreBackend"]
 
 _TICK: Final = SECOND
 """The server looks every second for what has timed out (docs/facts/eventstore.md §A1)."""
+
+_NOT_REAL: Final = "no real Event Store can be reached yet: it runs in the simulated world only"
 
 _EXCEPTIONS: Final = frozenset({"esdbclient.exceptions", "mqverify.simulation.eventstore.exceptions"})
 
@@ -44,8 +46,19 @@ class _SimulatedNode:
     def ends(self) -> tuple[str, ...]:
         return ("node",)
 
-    def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
-        self._store.lose(workers, of == "consumer", struck)
+    def lose(
+        self,
+        workers: frozenset[str],
+        of: Literal["producer", "consumer"],
+        struck: Callable[[str], None],
+        times: int = 1,
+        nth: int = 1,
+    ) -> None:
+        self._store.lose(workers, of == "consumer", struck, times, nth)
+
+    def reset(self, workers: Collection[str]) -> Sequence[str]:
+        names: Sequence[str] = self._store.reset(workers)
+        return names
 
     def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Write down checkpoints and events parked; tell consumers which of their acks and nacks were applied.
@@ -132,7 +145,13 @@ class EventStoreBackend:
         return target
 
     def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
-        raise BackendUnavailable("no real Event Store can be reached yet: it runs in the simulated world only")
+        raise BackendUnavailable(_NOT_REAL)
+
+    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
+        raise BackendUnavailable(_NOT_REAL)
+
+    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
+        return None
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

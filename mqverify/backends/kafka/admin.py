@@ -176,6 +176,10 @@ class KafkaAdmin:
     def footprint(self) -> Mapping[str, int]:
         return {"partitions": self._partitions + len(self._dead_letters)}
 
+    def brokers(self) -> Mapping[int, str]:
+        described = self._admin.describe_cluster()["brokers"]
+        return {one["broker_id"]: f"{one['host']}:{one['port']}" for one in described}
+
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import fields
 from typing import Any, Literal
 
-from mqverify.backends.base import Endpoint, SimulatedBroker, Site
+from mqverify.backends.base import Conversation, Endpoint, SimulatedBroker, Site
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.binding import Binding
 from mqverify.history.recorder import RunRows
@@ -34,9 +34,20 @@ class _SimulatedKafka:
         name: str | None = self._cluster.leader(group)
         return name
 
-    def lose(self, workers: frozenset[str], of: Literal["producer", "consumer"], struck: Callable[[str], None]) -> None:
+    def lose(
+        self,
+        workers: frozenset[str],
+        of: Literal["producer", "consumer"],
+        struck: Callable[[str], None],
+        times: int = 1,
+        nth: int = 1,
+    ) -> None:
         """The next Produce (OffsetCommit) request of one of these producers (consumers) is done, its reply is lost."""
-        self._cluster.lose(workers, of, struck)
+        self._cluster.lose(workers, of, struck, times, nth)
+
+    def reset(self, workers: Collection[str]) -> Sequence[str]:
+        names: Sequence[str] = self._cluster.reset(workers)
+        return names
 
     def record(self, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Write down which committed offsets expire; what a client commits by itself, its observer is told.
@@ -102,6 +113,14 @@ class KafkaBackend:
         cluster = LocalCluster(_brokers(target) or 1, settings.native("broker"))
         cluster.start(tell)
         return LocalSite(cluster)
+
+    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
+        return Endpoint(endpoint.address, {**endpoint.options, "proxy_url": proxy})
+
+    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
+        from mqverify.backends.kafka.frames import KafkaConversation
+
+        return None if str(endpoint.options.get("security_protocol", "")).endswith("SSL") else KafkaConversation
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

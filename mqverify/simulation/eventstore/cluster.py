@@ -7,7 +7,7 @@ the kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from mqverify.simulation.eventstore.connections import OPENING, Call, Connection, Transport
@@ -15,7 +15,7 @@ from mqverify.simulation.eventstore.node import Node
 from mqverify.simulation.eventstore.protocol import Ack, Append, Cancel, Credit, Failed, Nack
 from mqverify.simulation.eventstore.settings import NodeSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import ORPHANED, Losses, Network
+from mqverify.simulation.network import ORPHANED, Losses, Network, end_of
 from mqverify.simulation.process import Process
 from mqverify.simulation.timers import ProcessTimers
 
@@ -41,6 +41,8 @@ class SimulatedEventStore:
         self._timers = ProcessTimers(kernel, self.process, self.flush)
         self._keep_alive: Any = None
         self._losses = Losses()
+        self._connections: dict[Connection, None] = {}
+        """Those that clients have open."""
         self.node = Node(self.settings, self._timers, kernel.stream("node"), self._reply)
 
     def library(self, process: Process, observer: Any = None) -> EventStoreLibrary:
@@ -52,17 +54,37 @@ class SimulatedEventStore:
     def connect(self, process: Process, name: str) -> Connection:
         """A new connection of `process`; `name` names its dice. It closes when the process dies."""
         connection = Connection(self, process, name)
+        self._connections[connection] = None
         process.on_end.append(connection.end)
         return connection
 
-    def lose(self, ends: frozenset[str], settlements: bool, struck: Callable[[str], None]) -> None:
-        """Lose one reply to one of `ends`: of its next append or, with `settlements`, its next batch of acks or nacks.
+    def lose(
+        self, ends: frozenset[str], settlements: bool, struck: Callable[[str], None], times: int = 1, nth: int = 1
+    ) -> None:
+        """Lose a reply to one of `ends`: of its next append or, with `settlements`, its next batch of acks or nacks.
 
         The node does what it is asked, its answer is dropped, and it closes the connection. An ack has no answer to
-        lose: what is lost with it is all else that was on its way. `struck(end)` is called once, at that moment. Ends
-        are those of the network: a process's name without what stands behind `#`.
+        lose: what is lost with it is all else that was on its way. `struck(end)` is called at that moment. So it goes
+        `times` times in a row, from the `nth` such request on. Ends are those of the network: a process's name without
+        what stands behind `#`.
         """
-        self._losses.plan(ends, (Ack, Nack) if settlements else (Append,), struck)
+        self._losses.plan(ends, (Ack, Nack) if settlements else (Append,), struck, times, nth)
+
+    def reset(self, ends: Collection[str]) -> list[str]:
+        """Close all connections of the `ends` at once; those of them that had any. What is on its way up is lost."""
+        found = [
+            one for one in self._connections
+            if end_of(one.process) in ends and one.transport.connected and not one.transport.gone
+        ]  # fmt: skip
+        for connection in found:
+            self._close(connection.transport)
+            connection.tell_gone(connection.transport)
+        self.flush()
+        return list(dict.fromkeys(end_of(connection.process) for connection in found))
+
+    def forget(self, connection: Connection) -> None:
+        """The client is done with it."""
+        self._connections.pop(connection, None)
 
     # -- at the node -----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from mqverify.simulation.eventstore.protocol import Cancel, Failed, ReadGroup, SubscribeAll, SubscribeStream
+from mqverify.simulation.eventstore.protocol import Cancel, Credit, Failed, ReadGroup, SubscribeAll, SubscribeStream
 from mqverify.simulation.kernel import SECOND
 from mqverify.simulation.process import Process
 
@@ -130,6 +130,7 @@ class Connection:
         """No answer arrives any more; what was sent still reaches the node, which then ends all calls."""
         if not self.closed:
             self.closed = True
+            self._store.forget(self)
             if not self.transport.broken:
                 self._up.send(self._store.disconnected, self.transport)
 
@@ -139,6 +140,8 @@ class Connection:
 
     def transmit(self, request: Any, call: Call) -> None:
         transport = call.transport
+        if self._store.network.countdowns and type(request) is not Credit:
+            self._store.network.requested(self.process)
         if transport.connected:
             self._up.send(self._store.receive, request, call)
         elif not transport.broken:

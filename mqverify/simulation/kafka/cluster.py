@@ -4,7 +4,7 @@ The thin shell around the sans-I/O `Broker`: it moves requests and replies over 
 broker's timers. What only the simulation may know (whether a timer would change anything) is asked here, by `Peek`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mqverify.simulation.kafka.broker import Broker
@@ -13,7 +13,7 @@ from mqverify.simulation.kafka.library import KafkaLibrary
 from mqverify.simulation.kafka.protocol import OffsetCommit, Produce
 from mqverify.simulation.kafka.settings import BrokerSettings
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Losses, Network
+from mqverify.simulation.network import Losses, Network, end_of
 from mqverify.simulation.process import Process
 from mqverify.simulation.timers import ProcessTimers
 
@@ -50,14 +50,25 @@ class SimulatedKafka:
             return None
         return str(found.members[found.leader].client)
 
-    def lose(self, ends: frozenset[str], of: str, struck: Callable[[str], None]) -> None:
+    def lose(self, ends: frozenset[str], of: str, struck: Callable[[str], None], times: int = 1, nth: int = 1) -> None:
         """The next Produce request (`of` "producer") or OffsetCommit ("consumer") from one of the `ends`: no reply.
 
         It is done, as is what else is on its way up, and no reply leaves any more on that connection, which is then
         reset: what a TCP proxy does that drops the bytes to the client (docs/facts/kafka.md §A.3). `struck(end)` is
-        called when the reply is lost.
+        called when the reply is lost. So it goes `times` times in a row, from the `nth` such request on.
         """
-        self._losses.plan(ends, (Produce if of == "producer" else OffsetCommit,), struck)
+        self._losses.plan(ends, (Produce if of == "producer" else OffsetCommit,), struck, times, nth)
+
+    def reset(self, ends: Collection[str]) -> list[str]:
+        """Reset all connections of the `ends` at once, from the broker's side; those of them that had any.
+
+        What is on its way up is lost; replies that have left already come before the reset.
+        """
+        found = [one for one in self._connections if end_of(one.process) in ends and not one.refused]
+        for connection in found:
+            connection.muted = True
+            self._reset(connection)
+        return list(dict.fromkeys(end_of(connection.process) for connection in found))
 
     # -- connections -----------------------------------------------------------------------------------------------
 

@@ -94,6 +94,8 @@ class Connection:
     def send(self, request: Any, then: Then, failed: Then | None, timeout: int) -> None:
         """Send a request that is answered, or fails with this connection, after `timeout` nanoseconds at the latest."""
         kernel = self._kernel
+        if self._cluster.network.countdowns:
+            self._cluster.network.requested(self.process)
         waiting = InFlight(self, then, failed, timeout, kernel.now - kernel.leapt)
         self.in_flight[waiting] = None
         self.up.send(self._cluster.receive, request, waiting)
@@ -104,6 +106,8 @@ class Connection:
 
     def post(self, request: Any) -> None:
         """Send a request that is never answered (`acks=0`)."""
+        if self._cluster.network.countdowns:
+            self._cluster.network.requested(self.process)
         self.up.send(self._cluster.receive, request, InFlight(self, _ignore, None, 0, 0))
 
     def deliver(self, waiting: InFlight, reply: Any) -> None:

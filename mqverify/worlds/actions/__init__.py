@@ -10,7 +10,7 @@ from mqverify.faults.plan import PlannedFault
 from mqverify.faults.targets import strikes_brokers
 from mqverify.worlds.actions.base import Action
 from mqverify.worlds.actions.brokers import CrashBroker, PauseBroker
-from mqverify.worlds.actions.surroundings import AskAdmin, Disturb, Lose, PassTime
+from mqverify.worlds.actions.surroundings import AskAdmin, Disturb, Lose, PassTime, Reset
 from mqverify.worlds.actions.workers import AddConsumers, Crash, Pause, RemoveConsumers, SkewClocks, Slow
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _ACTIONS: Final[Mapping[str, type[Action]]] = {
     "cut": Disturb,
     "delay": Disturb,
     "lose": Lose,
+    "reset": Reset,
     "add_consumers": AddConsumers,
     "remove_consumers": RemoveConsumers,
     "clock_skew": SkewClocks,

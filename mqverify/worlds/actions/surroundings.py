@@ -11,7 +11,7 @@ from mqverify.worlds.actions.base import NOBODY, Action
 if TYPE_CHECKING:
     from mqverify.worlds.conductor import Conductor
 
-__all__ = ["AskAdmin", "Disturb", "Lose", "PassTime"]
+__all__ = ["AskAdmin", "Disturb", "Lose", "PassTime", "Reset"]
 
 
 class PassTime(Action):
@@ -33,25 +33,69 @@ class PassTime(Action):
             self.conductor.appoint(max(0, ends_at - self.world.now()), self.over)
 
 
-class Disturb(Action):
-    """Something is wrong on the way between workers and the broker, for a time."""
+class _OnLinks(Action):
+    """Something happens on the way between workers and the broker, at once or with the n-th request."""
 
     def act(self) -> None:
         workers = self.drawn(self.present())
         if not workers:
-            worker_end = min(self.planned.fault.target, key=lambda end: end.startswith(("broker", "node")))
-            self.fail(NOBODY.format(worker_end))
+            self.fail(NOBODY.format(self._worker_end()))
             return
-        self.begin()
-        lift = self.world.disturb(self.planned, [worker.name for worker in workers])
+        self.meddle([worker.name for worker in workers])
+
+    def meddle(self, workers: list[str]) -> None:
+        """Do it to these, or have it done."""
+        raise NotImplementedError
+
+    def undone(self) -> str:
+        return f"{self._worker_end()} sent fewer than {self.planned.fault.nth} requests after its trigger"
+
+    def _worker_end(self) -> str:
+        return min(self.planned.fault.target, key=lambda end: end.startswith(("broker", "node")))
+
+
+class Disturb(_OnLinks):
+    """All is held, or late, for a time."""
+
+    def meddle(self, workers: list[str]) -> None:
+        if self.planned.fault.nth is None:
+            self.begin()
+        else:
+            self.phase = "armed"
+        lift = self.world.disturb(self.planned, workers)
 
         def end() -> None:
             lift()
-            if not any(worker.name in self.conductor.roster.workers for worker in workers):
+            if not any(name in self.conductor.roster.workers for name in workers):
                 self.why_not = "it was over before the worker was started"
             self.over()
 
-        self.conductor.appoint(self.planned.duration, end)
+        self._end = end
+        if self.planned.fault.nth is None:
+            self.conductor.appoint(self.planned.duration, end)
+
+    def met(self, worker: Worker) -> None:
+        self.phase = "active"
+        self.conductor.appoint(self.planned.duration, self._end)
+
+
+class Reset(_OnLinks):
+    """Connections break. Whoever had none is not touched."""
+
+    unheard = True
+
+    def meddle(self, workers: list[str]) -> None:
+        self.phase = "armed"
+        self.world.reset(self.planned, workers)
+
+    def met(self, worker: Worker) -> None:
+        if self.phase != "over":
+            self.over()
+
+    def undone(self) -> str:
+        if self.planned.fault.nth is not None:
+            return super().undone()
+        return f"{self._worker_end()} had no connection to the broker when its trigger was pulled"
 
 
 class Lose(Action):
