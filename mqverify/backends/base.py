@@ -57,13 +57,16 @@ class Brokers(Protocol):
 
 
 class Site(Protocol):
-    """A real system that runs go to, one after the other: reached where it is, or started for them."""
+    """A real system that runs go to, several at a time: reached where it is, or started for them."""
 
     endpoint: Endpoint
     details: Mapping[str, str]
     """For reports: the versions of server and client, how many servers."""
     brokers: Brokers | None
     """Its server processes; None where they are not ours to break."""
+
+    def require(self, settings: Any) -> None:
+        """Raises BackendUnsuitable where it lacks what a spec's settings ask of the servers, and is not ours to set."""
 
     def check(self) -> None:
         """Raises BackendLost if it went away, unless a fault did that. Called often, so it is cheap."""
@@ -74,7 +77,8 @@ class Site(Protocol):
     def keep_logs(self, folder: Path) -> None:
         """Copy what the servers wrote to a folder, after a run that broke. Does what it can, and raises nothing."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop what was started for the check, leave what was not; what faults have broken there, bring back."""
 
 
 class NotDone(Exception):
@@ -193,7 +197,15 @@ class Backend(Protocol):
     def site_key(self, target: str, settings: Any) -> Hashable:
         """Scenarios with equal keys can be run on one site."""
 
-    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        """What clients are told to get into systems that are not ours, in the words of their library: security.
+
+        From the environment, and a table of the user's profiles. Raises UsageError with all mistakes in them.
+        """
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
         """Reach a real system, or start one; `tell` hears what takes long.
 
         Raises BackendUnavailable where none can be had.

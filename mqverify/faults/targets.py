@@ -1,16 +1,24 @@
 """Whom a fault means: pure functions over names."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from mqverify.spec.model import Fault
 from mqverify.workload.groups import ConsumerGroup, Worker
 
-__all__ = ["candidates", "groups_of", "is_everybody"]
+__all__ = ["candidates", "groups_of", "is_everybody", "strikes_brokers"]
+
+_OF_BROKERS = re.compile(r"(all brokers|brokers?( \d+)?|(broker|followers|leader) of .+)")
 
 
 def is_everybody(fault: Fault) -> bool:
     """`all consumers`: each of them, not one."""
     return any(target.startswith("all ") for target in fault.target)
+
+
+def strikes_brokers(fault: Fault) -> bool:
+    """Whether it kills or stops a server process, and so touches everybody who uses the system."""
+    return fault.kind in {"crash", "pause"} and any(_OF_BROKERS.fullmatch(target) for target in fault.target)
 
 
 def groups_of(fault: Fault, groups: Sequence[ConsumerGroup]) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from mqverify.worlds.worker_process import library_of
 
 __all__ = ["RealWorld", "new_run_folder"]
 
+_FOLDER_TRIES = 10
 _LOOK_EVERY = 0.05
 """Seconds between looks whether a process has ended."""
 
@@ -42,12 +43,16 @@ _LOOK_EVERY = 0.05
 def new_run_folder(seed: int) -> Path:
     """A new folder for what the workers of one run record: in `.mqverify/runs` here, else where temporary files go."""
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}-"
-    try:
-        parent = Path.cwd() / ".mqverify" / "runs"
-        parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=name, dir=parent))
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix=f"mqverify-run-{name}"))
+    parent = Path.cwd() / ".mqverify" / "runs"
+    for _ in range(_FOLDER_TRIES):
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=name, dir=parent))
+        except FileNotFoundError:  # another run was the last in there, and has just removed it
+            continue
+        except OSError:
+            break
+    return Path(tempfile.mkdtemp(prefix=f"mqverify-run-{name}"))
 
 
 class RealWorld:

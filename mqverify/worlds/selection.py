@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mqverify.backends.registry import backend
 from mqverify.errors import UsageError
 from mqverify.faults.targets import is_everybody
 from mqverify.guarantees.planned import NOT_JUDGED_YET
@@ -22,7 +23,7 @@ _NOT_REAL = {
     "clock_skew": "needs a clock for each process, and on a real machine all share one",
 }
 _LONGEST_REAL_RUN = 3600 * SECOND
-_REAL_SYSTEMS = {"kafka": ("local",)}
+_SYSTEMS = ("kafka", "eventstore")
 
 
 def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]]) -> list[Scenario]:
@@ -60,15 +61,14 @@ def _labels(spec: Spec, name: str) -> list[str]:
 
 def _require_target(name: str, system: str, target: str | None) -> None:
     """Raises `UsageError` where this version cannot reach what was typed as `NAME=TARGET`."""
-    targets = _REAL_SYSTEMS.get(system, ())
-    if target is None or target in targets:
+    if target is None or backend(system).reaches(target):
         return
-    real = [f"-b {one}={where}" for one, places in _REAL_SYSTEMS.items() for where in places]
-    if targets:
-        raise UsageError(f"-b {name}={target}: this version reaches no such {system}; there is {', '.join(real)}")
+    real = ", ".join(f"-b {one}={form}" for one in _SYSTEMS for form in backend(one).targets)
+    if backend(system).targets:
+        raise UsageError(f"-b {name}={target}: that is no place where a {system} can be; there is {real}")
     raise UsageError(
         f"-b {name}={target}: no real {system} can be reached yet, it runs in the simulated world only: "
-        f"write -b {name}; what is real so far is {', '.join(real)}"
+        f"write -b {name}; what is real so far is {real}"
     )
 
 
@@ -86,8 +86,8 @@ def not_judged(scenario: Scenario, guarantee: str) -> str | None:
     known = catalogue().get(guarantee)
     if known is None:
         return NOT_JUDGED_YET
-    backend = backend_of(scenario)
-    return known.unsupported(backend.delivery(scenario.settings), backend.has)
+    system = backend_of(scenario)
+    return known.unsupported(system.delivery(scenario.settings), system.has)
 
 
 def judgeable(scenario: Scenario) -> list[str]:

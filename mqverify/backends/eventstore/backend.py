@@ -128,7 +128,12 @@ class EventStoreBackend:
     def site_key(self, target: str, settings: Any) -> Hashable:
         return target
 
-    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        return {}
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
         raise BackendUnavailable("no real Event Store can be reached yet: it runs in the simulated world only")
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:

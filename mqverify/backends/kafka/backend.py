@@ -1,11 +1,13 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
+import os
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
 from mqverify.backends.base import Endpoint, SimulatedBroker, Site
 from mqverify.backends.kafka.adapter import KafkaAdapter
+from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
@@ -80,16 +82,30 @@ class KafkaBackend:
     ) -> KafkaAdapter:
         return KafkaAdapter(Binding(library, endpoint, settings, plan, prefix, since_start))
 
-    targets: Sequence[str] = ("local",)
+    targets: Sequence[str] = ("local", FORM)
 
     def reaches(self, target: str) -> bool:
-        return target in self.targets
+        return target == "local" or are_addresses(target)
 
     def site_key(self, target: str, settings: Any) -> Hashable:
-        """A broker that is started has the settings of those whom it is started for."""
+        """A broker that is started has the settings of those whom it is started for; others have what they have."""
+        if are_addresses(target):
+            return target
         return (target, tuple(sorted(settings.native("broker").items())))
 
-    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        from mqverify.backends.kafka.security import security
+
+        return security(os.environ, profile)
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
+        """`access` is for clusters that are not ours."""
+        if are_addresses(target):
+            from mqverify.backends.kafka.foreign import ForeignSite
+
+            return ForeignSite(Endpoint(target, access or {}))
         from mqverify.backends.kafka.local import LocalKafka
         from mqverify.backends.kafka.site import LocalSite
 
