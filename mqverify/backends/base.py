@@ -5,6 +5,7 @@ a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,7 +18,7 @@ from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
-__all__ = ["Adapter", "Admin", "Backend", "Brokers", "Endpoint", "NotDone", "SimulatedBroker", "Site"]
+__all__ = ["Adapter", "Admin", "Backend", "Brokers", "Endpoint", "Leftovers", "NotDone", "SimulatedBroker", "Site"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,20 @@ class Site(Protocol):
         """Stop what was started for the check, leave what was not; what faults have broken there, bring back."""
 
 
+class Leftovers(Protocol):
+    """What lies on a system."""
+
+    cluster: str | None
+    """The system's own id."""
+    names: Sequence[str]
+    """All that can be removed, whoever made it."""
+    scraps: Sequence[str]
+    """What is surely ours, and of no use to anybody any more."""
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove what has these names; what is still there then, as `NAME (reason)`."""
+
+
 class NotDone(Exception):
     """What a fault asks of an administrator came to nothing. Its text says why, for people."""
 
@@ -97,7 +112,8 @@ class Admin(Protocol):
         Positions that it gives to the group are recorded as settlements, `observed`.
         """
 
-    def remove(self) -> None: ...
+    def remove(self) -> Sequence[str]:
+        """Remove what was created; what is still there then, with the reason, in words for people."""
 
     def places(self) -> list[str]:
         """The names of the partitions, streams and other sources there are; a place's number is its index."""
@@ -210,6 +226,9 @@ class Backend(Protocol):
 
         Raises BackendUnavailable where none can be had.
         """
+
+    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
+        """What lies at a target, for `mqverify clean`. Raises BackendUnavailable."""
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         """Where the group starts the first time: `beginning` or `end`."""

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from mqverify.spec.model import Fault
 from mqverify.workload.groups import ConsumerGroup, Worker
 
 __all__ = ["candidates", "groups_of", "is_everybody", "strikes_brokers"]
 
-_OF_BROKERS = re.compile(r"(all brokers|brokers?( \d+)?|(broker|followers|leader) of .+)")
+_BROKER: Final = re.compile(r"broker(-[0-9]+)?$|(broker|followers) of partition |all brokers$|node ")
 
 
 def is_everybody(fault: Fault) -> bool:
@@ -17,8 +18,8 @@ def is_everybody(fault: Fault) -> bool:
 
 
 def strikes_brokers(fault: Fault) -> bool:
-    """Whether it kills or stops a server process, and so touches everybody who uses the system."""
-    return fault.kind in {"crash", "pause"} and any(_OF_BROKERS.fullmatch(target) for target in fault.target)
+    """Whether it breaks server processes, not workers, and not what is between the two."""
+    return fault.kind in {"crash", "pause"} and any(_BROKER.match(target) for target in fault.target)
 
 
 def groups_of(fault: Fault, groups: Sequence[ConsumerGroup]) -> tuple[str, ...]:

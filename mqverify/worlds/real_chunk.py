@@ -87,7 +87,7 @@ def run_real(
     folder = new_run_folder(seed)
     tell_more(f"workers record to {folder}; it stays if the run does not come to its end")
     try:
-        return _run(scenario, backend, seed, site, folder)
+        return _run(scenario, backend, seed, site, folder, tell)
     except BaseException as error:
         tell(f"the run did not come to its end; what its workers recorded is in {folder}")
         site.keep_logs(folder)
@@ -97,7 +97,9 @@ def run_real(
         raise
 
 
-def _run(scenario: Scenario, backend: Backend, seed: int, site: Site, folder: Path) -> tuple[RunRows, Outcome]:
+def _run(
+    scenario: Scenario, backend: Backend, seed: int, site: Site, folder: Path, tell: Callable[[str], None]
+) -> tuple[RunRows, Outcome]:
     plan = draw_plan(scenario.spec.workload, seed)
     least = patience(scenario, backend, _LEAST_PATIENCE)
     world = RealWorld(scenario, backend, plan, least, site, folder)
@@ -108,6 +110,10 @@ def _run(scenario: Scenario, backend: Backend, seed: int, site: Site, folder: Pa
             world.close(keep=True)
         raise
     world.close(keep=False)
+    if world.left:
+        tell(
+            f"not removed: {', '.join(world.left)}; `mqverify clean -b {scenario.label}={scenario.target}` tries again"
+        )
     return world.rows, outcome
 
 

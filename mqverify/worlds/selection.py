@@ -7,12 +7,13 @@ from mqverify.errors import UsageError
 from mqverify.faults.targets import is_everybody
 from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
+from mqverify.spec.issues import did_you_mean
 from mqverify.spec.model import Spec
 from mqverify.units import SECOND, format_duration
 from mqverify.workload.groups import resolve_groups
 from mqverify.worlds.base import Scenario, backend_of
 
-__all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
+__all__ = ["judgeable", "not_judged", "select_scenarios", "target_of", "unsupported_reason"]
 
 _REAL_FAULTS = {"crash", "pause", "add_consumers", "remove_consumers", "delete_records"}
 _PROXY = "needs a proxy before a real broker, which a later version brings"
@@ -57,6 +58,16 @@ def _labels(spec: Spec, name: str) -> list[str]:
     if name in spec.backends:
         return [name]
     return [label for label, section in spec.backends.items() if section.system == name]
+
+
+def target_of(text: str) -> tuple[str, str]:
+    """`kafka=local` → system and target, where a system itself is meant, not a spec's. Raises `UsageError`."""
+    system, separator, target = text.partition("=")
+    if system not in _SYSTEMS or not separator:
+        meant = f"{did_you_mean(system, _SYSTEMS) or 'kafka'}=HOST:PORT"
+        raise UsageError(f"-b {text}: it takes a system and where it is, such as -b {meant}")
+    _require_target(system, system, target)
+    return system, target
 
 
 def _require_target(name: str, system: str, target: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mqverify.backends.base import NotDone
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
+from mqverify.backends.kafka.removal import remove_groups, remove_topics
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.workload.groups import ConsumerGroup
@@ -39,6 +40,7 @@ class KafkaAdmin:
         self._library = binding.library
         self._partitions = 0
         self._dead_letters: list[_Place] = []
+        self._groups: list[str] = []
         self._admin = self._library.KafkaAdminClient(**binding.reach, client_id="mqverify")
         self._reader: Any = None
         self._note_limit: Callable[[str, int, str], object] = lambda _name, _place, _value: None
@@ -54,6 +56,7 @@ class KafkaAdmin:
 
     def open_group(self, group: ConsumerGroup, rows: RunRows, stamp: Callable[[], int]) -> None:
         """Create its dead-letter topic, if it parks; under `auto.offset.reset = none` commit where it starts."""
+        self._groups.append(self._binding.group_id(group.name))
         if parks(group):
             topic = self._binding.dead_letters(group.name)
             self._create_topic(topic, 1)
@@ -65,8 +68,10 @@ class KafkaAdmin:
         if self._binding.settings.auto_offset_reset == "none":
             self._commit_beginnings(group, rows, stamp)
 
-    def remove(self) -> None:
-        self._admin.delete_topics([self._binding.topic, *(place.partition.topic for place in self._dead_letters)])
+    def remove(self) -> Sequence[str]:
+        """Topics first: no member is left that would make them again, and a group without them goes as well."""
+        topics = [self._binding.topic, *(place.partition.topic for place in self._dead_letters)]
+        return [*remove_topics(self._admin, topics), *remove_groups(self._admin, self._groups)]
 
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         return {"add_partitions": self._add_partitions, "delete_records": self._delete_records}

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any, Literal
 
-from mqverify.backends.base import Endpoint, SimulatedBroker, Site
+from mqverify.backends.base import Endpoint, Leftovers, SimulatedBroker, Site
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
@@ -112,6 +113,11 @@ class KafkaBackend:
         broker = LocalKafka(settings.native("broker"))
         broker.start(tell)
         return LocalSite(broker)
+
+    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
+        from mqverify.backends.kafka.leftovers import leftovers_at
+
+        return leftovers_at(target, access)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:
