@@ -6,6 +6,7 @@ MqverifyError                 base: catch this one, and `str(error)` tells the u
 │   └── DefaultsError         defaults of options with mistakes, in pyproject.toml or mqverify.toml (exit 2)
 ├── BackendError              a backend cannot be had or broke off
 │   ├── BackendUnavailable    it cannot be started or reached (exit 3: nothing is decided)
+│   ├── BackendUnsuitable     it is there, and cannot give what the spec asks for (unsupported)
 │   └── BackendLost           it was there and went away in mid-run (exit 3)
 ├── OutputError                standard output cannot be written: its disk is full (exit 4)
 ├── HistoryError              a history that cannot be read: not ours, torn, of another format version
@@ -26,6 +27,7 @@ __all__ = [
     "BackendError",
     "BackendLost",
     "BackendUnavailable",
+    "BackendUnsuitable",
     "DefaultsError",
     "HistoryError",
     "InternalError",
@@ -67,6 +69,10 @@ class BackendError(MqverifyError):
 
 class BackendUnavailable(BackendError):
     """A backend cannot be started or reached; nothing was decided."""
+
+
+class BackendUnsuitable(BackendError):
+    """A backend can be reached, but what the spec asks for it does not have, and we may not give it."""
 
 
 class BackendLost(BackendError):

@@ -5,6 +5,7 @@ a look-alike in the simulated one, so a behaviour is never written twice.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,8 +19,8 @@ from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
 __all__ = [
-    "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "NotDone", "Request", "SimulatedBroker",
-    "Site",
+    "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "Leftovers", "NotDone", "Request",
+    "SimulatedBroker", "Site",
 ]  # fmt: skip
 
 
@@ -90,13 +91,16 @@ class Brokers(Protocol):
 
 
 class Site(Protocol):
-    """A real system that runs go to, one after the other: reached where it is, or started for them."""
+    """A real system that runs go to, several at a time: reached where it is, or started for them."""
 
     endpoint: Endpoint
     details: Mapping[str, str]
     """For reports: the versions of server and client, how many servers."""
     brokers: Brokers | None
     """Its server processes; None where they are not ours to break."""
+
+    def require(self, settings: Any) -> None:
+        """Raises BackendUnsuitable where it lacks what a spec's settings ask of the servers, and is not ours to set."""
 
     def check(self) -> None:
         """Raises BackendLost if it went away, unless a fault did that. Called often, so it is cheap."""
@@ -107,7 +111,22 @@ class Site(Protocol):
     def keep_logs(self, folder: Path) -> None:
         """Copy what the servers wrote to a folder, after a run that broke. Does what it can, and raises nothing."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop what was started for the check, leave what was not; what faults have broken there, bring back."""
+
+
+class Leftovers(Protocol):
+    """What lies on a system."""
+
+    cluster: str | None
+    """The system's own id."""
+    names: Sequence[str]
+    """All that can be removed, whoever made it."""
+    scraps: Sequence[str]
+    """What is surely ours, and of no use to anybody any more."""
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove what has these names; what is still there then, as `NAME (reason)`."""
 
 
 class NotDone(Exception):
@@ -126,7 +145,8 @@ class Admin(Protocol):
         Positions that it gives to the group are recorded as settlements, `observed`.
         """
 
-    def remove(self) -> None: ...
+    def remove(self) -> Sequence[str]:
+        """Remove what was created; what is still there then, with the reason, in words for people."""
 
     def places(self) -> list[str]:
         """The names of the partitions, streams and other sources there are; a place's number is its index."""
@@ -273,7 +293,15 @@ class Backend(Protocol):
     def site_key(self, target: str, settings: Any) -> Hashable:
         """Scenarios with equal keys can be run on one site."""
 
-    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        """What clients are told to get into systems that are not ours, in the words of their library: security.
+
+        From the environment, and a table of the user's profiles. Raises UsageError with all mistakes in them.
+        """
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
         """Reach a real system, or start one; `tell` hears what takes long.
 
         Raises BackendUnavailable where none can be had.
@@ -284,6 +312,9 @@ class Backend(Protocol):
 
     def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
         """What reads a connection to it; None where they are encrypted."""
+
+    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
+        """What lies at a target, for `mqverify clean`. Raises BackendUnavailable."""
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         """Where the group starts the first time: `beginning` or `end`."""

@@ -12,6 +12,7 @@ from mqverify.report.standard import (
     OutputFormat,
     Verbosity,
     runs_on_github,
+    tell_on_stderr,
     told_as_output_error,
     wants_color,
 )
@@ -33,8 +34,8 @@ def check(
             "-b",
             "--backend",
             metavar="NAME[=TARGET]",
-            help="Only this backend: a label in the specs, or a system. With a target (kafka=local) on a real one. "
-            "May be repeated.",
+            help="Only this backend: a label in the specs, or a system. With a target on a real one: kafka=local is "
+            "started for the check, kafka=HOST:PORT[,HOST:PORT] is there. May be repeated.",
         ),
     ] = None,
     keyword: Annotated[
@@ -66,7 +67,18 @@ def check(
     ] = None,
     jobs: Annotated[
         int | None,
-        option("-j", "--jobs", min=1, metavar="N", help="Processes to work in.", show_default="one a core"),
+        option(
+            "-j",
+            "--jobs",
+            min=1,
+            metavar="N",
+            help="Processes to work in; on a real system, specs that run at a time.",
+            show_default="one a core",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
     ] = None,
     fail_fast: Annotated[
         bool, typer.Option("-x", "--fail-fast", help="Stop after the first spec that is not as expected.")
@@ -124,6 +136,10 @@ def check(
         exit_zero=exit_zero,
         fail_on=fail_on,
         max_time=max_time,
+        jobs=jobs,
+        verbose=verbose,
+        profile=profile,
+        tell=(lambda _message: None) if quiet else tell_on_stderr,
     )
     if dry_run:
         _show_plan(specs, options, output_format, color)

@@ -1,17 +1,21 @@
 """Scenario → runs → verdicts: the one way through the house, told as events.
 
-`runs.py` has the runs worked on, `results.py` says what came of what a spec expects.
+`runs.py` has the runs worked on, those on real systems `real_runs.py`; `results.py` says what came of what a spec
+expects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from mqverify import __version__
+from mqverify.backends.registry import backend
+from mqverify.engine.gathered import Clock
+from mqverify.engine.real_runs import RealRuns, real_jobs
 from mqverify.engine.results import code_of, results_of
-from mqverify.engine.runs import Clock, run_all
+from mqverify.engine.runs import run_all
 from mqverify.events import (
     CheckFinished,
     CheckStarted,
@@ -31,10 +35,15 @@ from mqverify.spec.model import Spec
 from mqverify.spec.registry import Registry
 from mqverify.worlds.base import Scenario
 from mqverify.worlds.selection import not_judged, select_scenarios, unsupported_reason
+from mqverify.worlds.sites import Sites
 
 __all__ = ["Options", "check", "plan", "registry"]
 
 _SIMULATED_RUNS = 25
+
+
+def _silent(_message: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,14 @@ class Options:
     fail_on: str = "inconclusive"
     max_time: int | None = None
     """Nanoseconds for the whole check. What has not been run by then is inconclusive."""
+    jobs: int | None = None
+    """How many real scenarios are run at a time; None: one a core, and at least two."""
+    profile: str | None = None
+    """Where the way into real systems is said, beside the environment: a table of the user's profiles."""
+    tell: Callable[[str], None] = _silent
+    """Hears what is begun on real systems, and what takes long there; from several threads."""
+    verbose: bool = False
+    """Tell more of that."""
 
 
 def registry() -> Registry:
@@ -69,11 +86,12 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
     clock = Clock(options.max_time)
     scenarios = select_scenarios(specs, options.backends)
     runs = {scenario.number: _run_count(scenario, options) for scenario in scenarios}
+    real = _real_runs(scenarios, runs, options, clock)
     yield CheckStarted(__version__, len(specs), len(scenarios), sum(runs.values()))
     tally = _Tally()
     interrupted = False
     try:
-        for scenario, gathered in run_all(scenarios, runs, options.seed, executor, clock):
+        for scenario, gathered in run_all(scenarios, runs, options.seed, executor, clock, real):
             yield _started(scenario, runs[scenario.number])
             for summary in gathered.summaries:
                 yield RunFinished(scenario.spec.name, scenario.label, summary)
@@ -119,6 +137,15 @@ def plan(specs: Sequence[Spec], options: Options) -> list[Planned]:
             )
         )
     return planned
+
+
+def _real_runs(scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, clock: Clock) -> RealRuns:
+    """Nothing is reached yet. Raises UsageError if how to get in is said wrongly."""
+    tell, tell_more = options.tell, options.tell if options.verbose else _silent
+    real = [scenario for scenario in scenarios if scenario.world == "real"]
+    access = {name: backend(name).access(options.profile) for name in sorted({scenario.system for scenario in real})}
+    sites = Sites(real, tell, access)
+    return RealRuns(real, runs, options.seed, clock, real_jobs(options.jobs), sites, tell, tell_more)
 
 
 def _run_count(scenario: Scenario, options: Options) -> int:

@@ -2,7 +2,7 @@
 
 from shlex import quote
 
-from mqverify.engine.runs import Gathered
+from mqverify.engine.gathered import Gathered
 from mqverify.events import Result, Witness
 from mqverify.guarantees.findings import Verdict
 from mqverify.guarantees.planned import PLANNED
@@ -68,7 +68,7 @@ def _reproduce(scenario: Scenario, witness: Witness | None, seed: int | None) ->
 
 
 def _verdict(scenario: Scenario, gathered: Gathered, name: str) -> Verdict:
-    unsupported = unsupported_reason(scenario) or not_judged(scenario, name)
+    unsupported = unsupported_reason(scenario) or not_judged(scenario, name) or gathered.unsupported
     if unsupported:
         return Verdict(name, "unsupported", 0, 0, 0, 0, unsupported)
     findings = [finding for finding in gathered.findings if finding.guarantee == name]

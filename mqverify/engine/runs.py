@@ -6,16 +6,13 @@ cut the same way whatever the number of jobs, and folded in order, so that a che
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from mqverify.errors import BackendError
-from mqverify.events import RunSummary
-from mqverify.guarantees.findings import Finding
-from mqverify.units import format_duration
+from mqverify.engine.gathered import Clock, Gathered
+from mqverify.engine.real_runs import RealRuns
 from mqverify.worlds.base import Scenario
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
     _Awaited = tuple[Future[list[Chunk]], int]
 
-__all__ = ["Clock", "Gathered", "run_all"]
+__all__ = ["run_all"]
 
 # A part is some seeds of one scenario, a task some parts. Judging many runs together is cheap, keeping them is not.
 _RUNS_OF_PART = 25
@@ -32,63 +29,30 @@ _RUNS_OF_TASK = (25, 400)
 _TASKS_WANTED = 8
 
 
-@dataclass
-class Gathered:
-    """What came back of one scenario."""
-
-    findings: list[Finding] = field(default_factory=list)
-    summaries: list[RunSummary] = field(default_factory=list)
-    details: dict[str, str] = field(default_factory=dict)
-    failure: str | None = None
-    """Why runs are missing."""
-    late: bool = False
-    """They are because the check's time was over."""
-
-    def add(self, chunk: Chunk) -> None:
-        findings, summaries, details = chunk
-        self.findings += findings
-        self.summaries += summaries
-        self.details |= details
-
-
-class Clock:
-    """How long the check may take. No run is stopped in the middle: what has not begun in time is not begun."""
-
-    def __init__(self, max_time: int | None) -> None:
-        self._began = time.monotonic()
-        self._max_time = max_time
-        self.until = None if max_time is None else time.time() + max_time / 1e9
-        """As `time.time()` tells it, also in other processes."""
-
-    def wall_ms(self) -> int:
-        return round((time.monotonic() - self._began) * 1000)
-
-    def ran_out(self) -> bool:
-        return self.until is not None and time.time() >= self.until
-
-    def why(self, done: int, runs: int) -> str:
-        longest = format_duration(self._max_time or 0)
-        return f"the check's time, {longest}, was over when {done:,} of {runs:,} runs were done; raise --max-time"
-
-
 def run_all(
-    scenarios: Sequence[Scenario], runs: Mapping[int, int], seed: int, executor: Executor, clock: Clock
+    scenarios: Sequence[Scenario],
+    runs: Mapping[int, int],
+    seed: int,
+    executor: Executor,
+    clock: Clock,
+    real: RealRuns,
 ) -> Iterator[tuple[Scenario, Gathered]]:
-    """Work on all scenarios, and hand each on in its order when it is complete, or when the time ran out."""
-    pending = _submit(executor, [one for one in scenarios if one.world == "simulated"], runs, seed, clock.until)
-    try:
-        for scenario in scenarios:
-            if scenario.world == "real":
-                gathered = _run_real(scenario, runs[scenario.number], seed, clock)
-            else:
-                gathered = _gather(pending[scenario.number])
-            done, planned = len(gathered.summaries), runs[scenario.number]
-            if done < planned and gathered.failure is None:
-                gathered.failure, gathered.late = clock.why(done, planned), True
-            yield scenario, gathered
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
+    """Work on all scenarios, and hand each on in its order when it is complete, or when the time ran out.
+
+    Closes `real` at the end, whatever that is.
+    """
+    with closing(real):
+        pending = _submit(executor, [one for one in scenarios if one.world == "simulated"], runs, seed, clock.until)
+        try:
+            for scenario in scenarios:
+                gathered = real.result(scenario) if scenario.world == "real" else _gather(pending[scenario.number])
+                done, planned = len(gathered.summaries), runs[scenario.number]
+                if done < planned and gathered.failure is None and gathered.unsupported is None:
+                    gathered.failure, gathered.late = clock.why(done, planned), True
+                yield scenario, gathered
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _submit(
@@ -128,19 +92,4 @@ def _gather(awaited: Sequence[_Awaited]) -> Gathered:
     gathered = Gathered()
     for future, index in awaited:
         gathered.add(future.result()[index])
-    return gathered
-
-
-def _run_real(scenario: Scenario, runs: int, seed: int, clock: Clock) -> Gathered:
-    from mqverify.worlds.real_chunk import run_real_chunk
-
-    gathered = Gathered()
-    if not runs or clock.ran_out():
-        return gathered
-    try:
-        chunk, gathered.failure = run_real_chunk(scenario, list(range(seed, seed + runs)), enough=clock.ran_out)
-    except BackendError as error:
-        gathered.failure = str(error)
-    else:
-        gathered.add(chunk)
     return gathered

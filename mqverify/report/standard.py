@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, TextIO
@@ -18,12 +19,15 @@ __all__ = [
     "output_error",
     "runs_on_github",
     "standard_reports",
+    "tell_on_stderr",
     "told_as_output_error",
     "wants_color",
 ]
 
 OutputFormat = Literal["text", "json", "jsonl", "junit", "markdown", "github"]
 Verbosity = Literal["quiet", "normal", "verbose"]
+_TELLING = threading.Lock()
+
 ColorChoice = Literal["auto", "always", "never"]
 
 
@@ -60,6 +64,15 @@ def standard_reports(
 
         told.append(StepSummary(summary))
     return [progress, *told]
+
+
+def tell_on_stderr(message: str) -> None:
+    """Say something while a check runs, on a line of its own, also from several threads and above a bar."""
+    from mqverify.report.text import plain
+
+    with _TELLING:
+        sys.stderr.write(f"mqverify: {plain(message)}\n")
+        sys.stderr.flush()
 
 
 def runs_on_github(environment: Mapping[str, str] = os.environ) -> bool:

@@ -12,12 +12,14 @@ import secrets
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mqverify import __version__
 from mqverify.backends.base import Backend, Brokers, Site
@@ -35,11 +37,15 @@ from mqverify.worlds.clock import LONGEST_WAITED_FOR, RunClock
 from mqverify.worlds.conductor import Conductor, Outcome
 from mqverify.worlds.links import Happened, Links, on_links
 from mqverify.worlds.observed import Observations
+from mqverify.worlds.run_locks import RunLock
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
+from mqverify.worlds.sites import Stopped
 from mqverify.worlds.worker_process import library_of
 
 __all__ = ["RealWorld", "new_run_folder"]
 
+_SECONDS_TO_REMOVE = 5.0
+_FOLDER_TRIES = 10
 _LOOK_EVERY = 0.05
 """Seconds between looks whether a process has ended."""
 
@@ -50,12 +56,16 @@ _OF_BROKERS = re.compile("broker|followers")
 def new_run_folder(seed: int) -> Path:
     """A new folder for what the workers of one run record: in `.mqverify/runs` here, else where temporary files go."""
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}-"
-    try:
-        parent = Path.cwd() / ".mqverify" / "runs"
-        parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=name, dir=parent))
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix=f"mqverify-run-{name}"))
+    parent = Path.cwd() / ".mqverify" / "runs"
+    for _ in range(_FOLDER_TRIES):
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=name, dir=parent))
+        except FileNotFoundError:  # another run was the last in there, and has just removed it
+            continue
+        except OSError:
+            break
+    return Path(tempfile.mkdtemp(prefix=f"mqverify-run-{name}"))
 
 
 class RealWorld:
@@ -103,6 +113,9 @@ class RealWorld:
         meddles = any(on_links(fault) for fault in scenario.spec.faults)
         self._links = Links(faults, everyone, backend, site, self.admin, self._board, plan.seed) if meddles else None
         """Only where a fault needs it does what workers and brokers say to each other pass through us."""
+        self._lock = RunLock(self._prefix, self._about())
+        self.left: Sequence[str] = ()
+        """What the run made on the broker and could not remove, in words for people."""
 
     def run(self) -> Outcome:
         """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""
@@ -121,19 +134,43 @@ class RealWorld:
         return replace(outcome, details={"time": ", ".join(self._passed)}) if self._passed else outcome
 
     def close(self, keep: bool) -> None:
-        """Remove what the run made on the broker and, unless it is to be kept, its folder."""
+        """Remove what the run made on the broker and, unless it is to be kept, its folder.
+
+        After a run that broke off (`keep`) as far as that is soon done: the rest is for `mqverify clean`.
+        """
         if self._links is not None:
             self._links.close()
-        try:
-            if not keep:
-                self.admin.remove()
-        finally:
-            self.admin.close()
+        gone = keep and self._is_gone()
+        self.left = _within(_SECONDS_TO_REMOVE if keep else None, self._give_up if gone else self._remove)
+        self._lock.release(removed=not self.left)
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
             with suppress(OSError):  # others may have runs there
                 self.folder.parent.rmdir()
                 self.folder.parent.parent.rmdir()
+
+    def _is_gone(self) -> bool:
+        try:
+            self._site.check()
+        except BackendLost:
+            return True
+        except Stopped:
+            return False
+        return False
+
+    def _give_up(self) -> Sequence[str]:
+        self.admin.close()
+        return ["all that it made"]
+
+    def _remove(self) -> Sequence[str]:
+        try:
+            return self.admin.remove()
+        except Exception as error:
+            if not self._backend.is_client_error(error):
+                raise
+            return [f"all that it made ({type(error).__name__})"]
+        finally:
+            self.admin.close()
 
     # --- what the conductor asks -----------------------------------------------------------------------------------
 
@@ -356,16 +393,37 @@ class RealWorld:
 
     def _describe(self) -> None:
         """Say in the folder what the files are, for whoever finds it after a run that was killed."""
+        about = json.dumps(self._about(), indent=2)
+        (self.folder / "run.json").write_text(f"{about}\n", encoding="utf-8")
+
+    def _about(self) -> Mapping[str, Any]:
         spec = self._scenario.spec
-        about = {
+        return {
             "mqverify": __version__,
             "spec_file": spec.file,
             "spec_text": spec.text,
             "backend": self._scenario.label,
             "target": self._scenario.target,
+            "cluster": self._site.details.get("cluster"),
             "seed": self.plan.seed,
             "prefix": self._prefix,
             "epoch_ms": self._clock.epoch // 1_000_000,
             "pid": os.getpid(),
+            "folder": str(self.folder),
         }
-        (self.folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _within(seconds: float | None, call: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """What the call returns; if it takes longer, or fails, that it does. It goes on in a thread then."""
+    if seconds is None:
+        return call()
+    answers: list[Sequence[str]] = []
+
+    def attempt() -> None:
+        with suppress(Exception):
+            answers.append(call())
+
+    thread = threading.Thread(target=attempt, name="removal", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else ["some of what it made"]

@@ -1,9 +1,8 @@
 """A task of a check in the real world: reach a system, run seeds of one scenario on it, and judge them together."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from mqverify.backends.base import Backend, Site
@@ -16,21 +15,23 @@ from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.chunk import Chunk, judge_runs, patience, summarize
 from mqverify.worlds.conductor import Outcome
 from mqverify.worlds.real import RealWorld, new_run_folder
+from mqverify.worlds.sites import Sites
 
 __all__ = ["run_real", "run_real_chunk"]
 
 _LEAST_PATIENCE = 60 * SECOND
 
 
-def _to_stderr(message: str) -> None:
-    sys.stderr.write(f"mqverify: {message}\n")
-    sys.stderr.flush()
+def _silent(_message: str) -> None:
+    pass
 
 
 def run_real_chunk(
     scenario: Scenario,
     seeds: Sequence[int],
-    tell: Callable[[str], None] = _to_stderr,
+    sites: Sites,
+    tell: Callable[[str], None] = _silent,
+    tell_more: Callable[[str], None] = _silent,
     enough: Callable[[], bool] = lambda: False,
 ) -> tuple[Chunk, str | None]:
     """Run the seeds on a real system, one after the other, and judge all runs at once.
@@ -38,27 +39,31 @@ def run_real_chunk(
     If the broker goes away, the runs before that are judged all the same, and why the others are missing comes with
     them: a violation that was seen is one. What the workers of the broken run recorded is kept in its folder.
 
-    No run is begun any more when there was `enough`. `tell` hears what takes long, and where the workers' files are.
-    Raises BackendUnavailable if the broker cannot be had at all.
+    No run is begun any more when there was `enough`. `tell` hears where the files of a broken run are, `tell_more`
+    those of each. Raises BackendError if no system can be had at all.
     """
     recorded: dict[int, tuple[RunRows, Outcome]] = {}
     summaries: list[RunSummary] = []
-    failure = None
-    with closing(backend_of(scenario).reach(scenario.target or "", scenario.settings, tell)) as site:
-        details = dict(site.details)
-        for seed in seeds:
-            if enough():
-                break
-            began = time.perf_counter()
-            try:
-                rows, outcome = run_real(scenario, seed, site, tell)
-            except BackendError as error:
-                failure = _failed(seed, len(seeds) - len(recorded), str(error))
-                break
-            recorded[seed] = (rows, outcome)
-            details |= outcome.details
-            wall_ms = round((time.perf_counter() - began) * 1000)
-            summaries.append(summarize(scenario, seed, rows, outcome, wall_ms))
+    details: dict[str, str] = {}
+    reached, failure = False, None
+    for seed in seeds:
+        if enough():
+            break
+        began = time.perf_counter()
+        try:
+            with sites.lend(scenario) as site:
+                reached = True
+                details |= site.details
+                rows, outcome = run_real(scenario, seed, site, tell, tell_more)
+        except BackendError as error:
+            if not reached:
+                raise
+            failure = _failed(seed, len(seeds) - len(recorded), str(error))
+            break
+        recorded[seed] = (rows, outcome)
+        details |= outcome.details
+        wall_ms = round((time.perf_counter() - began) * 1000)
+        summaries.append(summarize(scenario, seed, rows, outcome, wall_ms))
     return (judge_runs(scenario, recorded) if recorded else [], summaries, details), failure
 
 
@@ -68,14 +73,20 @@ def _failed(seed: int, missing: int, why: str) -> str:
     return f"the run with seed {seed} did not come to its end{others}: {why}"
 
 
-def run_real(scenario: Scenario, seed: int, site: Site, tell: Callable[[str], None]) -> tuple[RunRows, Outcome]:
-    """One run on a broker that is there.
+def run_real(
+    scenario: Scenario,
+    seed: int,
+    site: Site,
+    tell: Callable[[str], None],
+    tell_more: Callable[[str], None] = _silent,
+) -> tuple[RunRows, Outcome]:
+    """One run on a broker that is there. Until `Stopped` is raised by the site, workers are at work.
 
     Raises BackendLost if the broker goes away or does not answer; whatever is raised, the folder stays and is told.
     """
     backend = backend_of(scenario)
     folder = new_run_folder(seed)
-    tell(f"workers record to {folder}; it stays if the run does not come to its end")
+    tell_more(f"workers record to {folder}; it stays if the run does not come to its end")
     try:
         return _run(scenario, backend, seed, site, folder, tell)
     except BaseException as error:
@@ -100,6 +111,10 @@ def _run(
             world.close(keep=True)
         raise
     world.close(keep=False)
+    if world.left:
+        tell(
+            f"not removed: {', '.join(world.left)}; `mqverify clean -b {scenario.label}={scenario.target}` tries again"
+        )
     return world.rows, outcome
 
 

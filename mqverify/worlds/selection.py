@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 
+from mqverify.backends.registry import backend
 from mqverify.errors import UsageError
 from mqverify.faults.targets import strikes_brokers
 from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
+from mqverify.spec.issues import did_you_mean
 from mqverify.spec.model import Fault, Spec
 from mqverify.units import SECOND, format_duration
 from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 
-__all__ = ["judgeable", "not_judged", "select_scenarios", "unsupported_reason"]
+__all__ = ["judgeable", "not_judged", "select_scenarios", "target_of", "unsupported_reason"]
 
 _LONGEST_REAL_RUN = 3600 * SECOND
-_REAL_SYSTEMS = {"kafka": ("local",)}
+_SYSTEMS = ("kafka", "eventstore")
 
 
 def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]]) -> list[Scenario]:
@@ -50,17 +52,26 @@ def _labels(spec: Spec, name: str) -> list[str]:
     return [label for label, section in spec.backends.items() if section.system == name]
 
 
+def target_of(text: str) -> tuple[str, str]:
+    """`kafka=local` → system and target, where a system itself is meant, not a spec's. Raises `UsageError`."""
+    system, separator, target = text.partition("=")
+    if system not in _SYSTEMS or not separator:
+        meant = f"{did_you_mean(system, _SYSTEMS) or 'kafka'}=HOST:PORT"
+        raise UsageError(f"-b {text}: it takes a system and where it is, such as -b {meant}")
+    _require_target(system, system, target)
+    return system, target
+
+
 def _require_target(name: str, system: str, target: str | None) -> None:
     """Raises `UsageError` where this version cannot reach what was typed as `NAME=TARGET`."""
-    targets = _REAL_SYSTEMS.get(system, ())
-    if target is None or target in targets:
+    if target is None or backend(system).reaches(target):
         return
-    real = [f"-b {one}={where}" for one, places in _REAL_SYSTEMS.items() for where in places]
-    if targets:
-        raise UsageError(f"-b {name}={target}: this version reaches no such {system}; there is {', '.join(real)}")
+    real = ", ".join(f"-b {one}={form}" for one in _SYSTEMS for form in backend(one).targets)
+    if backend(system).targets:
+        raise UsageError(f"-b {name}={target}: that is no place where a {system} can be; there is {real}")
     raise UsageError(
         f"-b {name}={target}: no real {system} can be reached yet, it runs in the simulated world only: "
-        f"write -b {name}; what is real so far is {', '.join(real)}"
+        f"write -b {name}; what is real so far is {real}"
     )
 
 
@@ -77,8 +88,8 @@ def not_judged(scenario: Scenario, guarantee: str) -> str | None:
     known = catalogue().get(guarantee)
     if known is None:
         return NOT_JUDGED_YET
-    backend = backend_of(scenario)
-    return known.unsupported(backend.delivery(scenario.settings), backend.has)
+    system = backend_of(scenario)
+    return known.unsupported(system.delivery(scenario.settings), system.has)
 
 
 def judgeable(scenario: Scenario) -> list[str]:

@@ -74,6 +74,7 @@ def test_options_reach_the_engine(run: Run) -> None:
               "--exit-zero", "--fail-on", "violated")  # fmt: skip
     paths, (_, options) = ran.engine.asked
     assert paths == ["a.yaml", "b"]
+    assert callable(options.pop("tell"))
     assert options == {
         "backends": (("kafka", "local"), ("x", None)),
         "seed": 7,
@@ -82,6 +83,9 @@ def test_options_reach_the_engine(run: Run) -> None:
         "exit_zero": True,
         "fail_on": "violated",
         "max_time": None,
+        "jobs": 1,
+        "profile": None,
+        "verbose": False,
     }
 
 
@@ -117,7 +121,7 @@ def test_specs_are_chosen_from_the_environment_too(run: Run, monkeypatch: pytest
 def test_help_promises_what_there_is(run: Run) -> None:
     text = " ".join(run("good", "check", "--help").out.split())
     assert "kafka=local" in text
-    assert "HOST" not in text
+    assert "kafka=HOST:PORT[,HOST:PORT]" in text
     assert "MQVERIFY_KEYWORD" in text
 
 

@@ -42,6 +42,13 @@ class NoSite:
     """Stands for a site."""
 
     details: ClassVar[dict[str, str]] = {}
+    endpoint = brokers = None
+
+    def check(self):
+        pass
+
+    def require(self, _settings):
+        pass
 
     def close(self):
         pass
@@ -58,7 +65,7 @@ def check(tmp_path, monkeypatch):
     """Check the spec on a real broker whose runs are simulated ones, until one breaks off."""
 
     def checked(runs, broken_from, error=None):
-        def run(scenario, seed, _broker, _tell):
+        def run(scenario, seed, *_):
             if seed >= broken_from:
                 raise BackendLost("the broker went away in mid-run")
             return run_simulated(scenario, seed)

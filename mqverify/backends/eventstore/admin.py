@@ -57,7 +57,7 @@ class EventStoreAdmin:
             self._client.create_subscription_to_stream(binding.group_id(group.name), binding.source, **options)
         self._opened[group.name] = last_position(self._client, binding, binding.source) if from_end else -1
 
-    def remove(self) -> None:
+    def remove(self) -> Sequence[str]:
         """Delete the subscriptions and the streams; links to what is gone stay, as the server keeps them."""
         exceptions = self._binding.library.exceptions
         for group in self._opened:
@@ -68,6 +68,7 @@ class EventStoreAdmin:
                 self._client.delete_stream(stream, current_version=self._binding.library.StreamState.ANY)
             except exceptions.NotFound:
                 continue
+        return ()
 
     def brokers(self) -> Mapping[int, str]:
         return {}

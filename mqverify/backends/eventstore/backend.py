@@ -1,9 +1,10 @@
 """Event Store as a backend: what the worlds ask of it beyond the adapter."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Literal
 
-from mqverify.backends.base import Conversation, Endpoint, SimulatedBroker, Site
+from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.binding import ALL, Binding, delivery_of
 from mqverify.backends.eventstore.settings import EventStoreSettings
@@ -144,7 +145,12 @@ class EventStoreBackend:
     def site_key(self, target: str, settings: Any) -> Hashable:
         return target
 
-    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        return {}
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
         raise BackendUnavailable(_NOT_REAL)
 
     def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
@@ -152,6 +158,9 @@ class EventStoreBackend:
 
     def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
         return None
+
+    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
+        raise BackendUnavailable("no real Event Store can be reached yet, so nothing is left on one")
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from mqverify.backends.base import Brokers, NotDone
 from mqverify.backends.kafka.ageing import Ageing
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
+from mqverify.backends.kafka.removal import remove_groups, remove_topics
 from mqverify.backends.kafka.replicas import Replicas, Trouble, patiently
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
@@ -83,8 +84,10 @@ class KafkaAdmin:
         if self._binding.settings.auto_offset_reset == "none":
             self._commit_beginnings(group, rows, stamp)
 
-    def remove(self) -> None:
-        patiently(self._library, lambda: self._admin.delete_topics(self._topics()))
+    def remove(self) -> Sequence[str]:
+        """Topics first: no member is left that would make them again, and a group without them goes as well."""
+        groups = [self._binding.group_id(group.name) for group in self._groups]
+        return [*remove_topics(self._admin, self._topics()), *remove_groups(self._admin, groups)]
 
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         return {"add_partitions": self._add_partitions, "delete_records": self._delete_records}

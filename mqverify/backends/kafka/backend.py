@@ -1,12 +1,15 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
+import os
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any, Literal
 
-from mqverify.backends.base import Conversation, Endpoint, SimulatedBroker, Site
+from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
 from mqverify.backends.kafka.adapter import KafkaAdapter
+from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
@@ -92,10 +95,10 @@ class KafkaBackend:
     ) -> KafkaAdapter:
         return KafkaAdapter(Binding(library, endpoint, settings, plan, prefix, since_start))
 
-    targets: Sequence[str] = ("local", "local:3")
+    targets: Sequence[str] = ("local", "local:3", FORM)
 
     def reaches(self, target: str) -> bool:
-        return _brokers(target) is not None
+        return _brokers(target) is not None or are_addresses(target)
 
     def own_brokers(self, target: str) -> int | None:
         """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
@@ -103,10 +106,24 @@ class KafkaBackend:
         return None if named is None else int(named[1] or 1)
 
     def site_key(self, target: str, settings: Any) -> Hashable:
-        """A broker that is started has the settings of those whom it is started for."""
+        """A broker that is started has the settings of those whom it is started for; others have what they have."""
+        if are_addresses(target):
+            return target
         return (target, tuple(sorted(settings.native("broker").items())))
 
-    def reach(self, target: str, settings: Any, tell: Callable[[str], None]) -> Site:
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        from mqverify.backends.kafka.security import security
+
+        return security(os.environ, profile)
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
+        """`access` is for clusters that are not ours."""
+        if are_addresses(target):
+            from mqverify.backends.kafka.foreign import ForeignSite
+
+            return ForeignSite(Endpoint(target, access or {}))
         from mqverify.backends.kafka.local import LocalCluster
         from mqverify.backends.kafka.site import LocalSite
 
@@ -121,6 +138,11 @@ class KafkaBackend:
         from mqverify.backends.kafka.frames import KafkaConversation
 
         return None if str(endpoint.options.get("security_protocol", "")).endswith("SSL") else KafkaConversation
+
+    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
+        from mqverify.backends.kafka.leftovers import leftovers_at
+
+        return leftovers_at(target, access)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

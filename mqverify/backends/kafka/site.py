@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mqverify.backends.base import Brokers, Endpoint
 from mqverify.backends.kafka.local import LocalCluster
@@ -28,6 +29,9 @@ class LocalSite:
             "broker": f"Apache Kafka {cluster.version}, {of} on this machine",
             "client": f"kafka-python {importlib.metadata.version('kafka-python')}",
         }
+
+    def require(self, settings: Any) -> None:
+        """It was started with the settings of those who share it."""
 
     def check(self) -> None:
         gone = self._cluster.gone()
