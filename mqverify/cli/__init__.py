@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mqverify import __version__
-from mqverify.cli import check, contents, explain, init, list_, schema, trace, validate
+from mqverify.cli import check, compare, contents, explain, init, list_, schema, trace, validate
 from mqverify.report.exits import MEANINGS
 
 __all__ = ["app"]
@@ -22,6 +22,7 @@ app = typer.Typer(
     epilog=f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
 )
 app.command("check")(check.check)
+app.command("compare")(compare.compare)
 app.command("init")(init.init)
 app.command("trace")(trace.trace)
 app.command("validate")(validate.validate)

@@ -42,7 +42,9 @@ def pair(arm: Arm, partitions: int = 4) -> tuple[Process, Process]:
     one = arm.start(member, topic, config)
     eventually(arm, lambda: len(assigned(one)) == partitions)
     two = arm.start(member, topic, config)
-    eventually(arm, lambda: len(assigned(one)) == len(assigned(two)) == partitions // 2, 30, lambda: (one.told, two.told))
+    eventually(
+        arm, lambda: len(assigned(one)) == len(assigned(two)) == partitions // 2, 30, lambda: (one.told, two.told)
+    )
     return one, two
 
 
@@ -145,8 +147,21 @@ def test_the_default_is_range(arm: Arm) -> None:
     assert shares(arm) == [[0, 1, 2], [3, 4]]
 
 
-def test_sticky_leaves_a_member_what_it_can_keep(arm: Arm) -> None:
-    assert sorted(map(len, shares(arm, partition_assignment_strategy=[StickyPartitionAssignor]))) == [2, 3]
+def test_sticky_leaves_members_what_they_have(arm: Arm) -> None:
+    """Of three members with two partitions each one leaves: the others keep theirs. By range they would be shifted."""
+    topic, config = arm.topic(6), config_of(arm, partition_assignment_strategy=[StickyPartitionAssignor])
+    members = [arm.start(member, topic, config)]
+    eventually(arm, lambda: len(assigned(members[0])) == 6)
+    for share in ([3, 3], [2, 2, 2]):
+        members.append(arm.start(member, topic, config))
+        eventually(arm, lambda share=share: [len(assigned(one)) for one in members] == share)  # type: ignore[misc]
+    had = [set(assigned(one)) for one in members]
+    first = next(number for number, places in enumerate(had) if 0 in places)
+    members[first].kill()
+    others = [number for number in range(3) if number != first]
+    eventually(arm, lambda: [len(assigned(members[number])) for number in others] == [3, 3])
+    for number in others:
+        assert had[number] < set(assigned(members[number]))
 
 
 @pytest.mark.differs("Cooperative rebalancing")
@@ -316,8 +331,7 @@ def test_a_listener_cannot_block_on_a_commit(arm: Arm) -> None:
     consumer = listener.consumer = arm.consumer(enable_auto_commit=False, **config_of(arm))
     consumer.subscribe([topic], listener=listener)
     with pytest.raises(KafkaError) as raised:
-        for _ in range(50):
-            consumer.poll(200)
+        eventually(arm, lambda: bool(consumer.poll(200)))
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 
@@ -347,7 +361,13 @@ def test_close_commits_the_position_where_commits_are_automatic(
 def test_a_with_block_that_is_left_by_an_exception_commits_nothing(arm: Arm) -> None:
     topic, settings = arm.topic(), config_of(arm)
     arm.produce(topic, 10)
-    with pytest.raises(RuntimeError), arm.consumer(topic, **settings) as consumer:
-        eventually(arm, lambda: bool(consumer.poll(500)))
-        raise RuntimeError
+    consumer = arm.consumer(topic, **settings)
+    eventually(arm, lambda: bool(consumer.poll(500)))
+
+    def leave_by_an_exception() -> None:
+        with consumer:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        leave_by_an_exception()
     assert arm.committed(settings["group_id"], topic) is None
