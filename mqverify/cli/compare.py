@@ -88,8 +88,8 @@ def compare(
     """Run specs in the simulated world and on a real system, and say how many verdicts agree.
 
     Each that does not is shown with both witnesses. An expected violation that the real system did not show is no
-    agreement; what either world does not support is counted apart. Exits with 0 when all agree or are known not to, with
-    1 when one disagrees, with 3 when one was not decided or there was nothing to compare.
+    agreement; what either world does not support is counted apart. Exits with 0 when all agree or are known not to,
+    with 1 when one disagrees, with 3 when one was not decided or there was nothing to compare.
     """
     from mqverify import engine
     from mqverify.cli import loading

@@ -1,4 +1,8 @@
-"""Consumers as applications write them, in plain kafka-python: processes that are killed, frozen or fail."""
+"""Consumers as applications write them, in plain kafka-python: processes that are killed, frozen or fail.
+
+They poll for long, since kafka-python 3.0.12 may forget a join that the end of a short poll falls into
+(docs/fidelity.md, "A join that a poll runs out in").
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -185,7 +189,7 @@ def member(here: Here, topic: str, config: dict[str, Any], life: float = 60.0) -
     consumer.subscribe([topic], listener=_Telling(here))
     until = here.now() + life
     while here.now() < until:
-        for records in consumer.poll(200).values():
+        for records in consumer.poll(1000).values():
             for record in records:
                 here.tell(("record", [record.partition, int(record.value)], here.now()))
     consumer.close()
@@ -198,7 +202,7 @@ def stubborn_member(here: Here, topic: str, config: dict[str, Any], nap: float) 
     consumer.subscribe([topic], listener=_Telling(here))
     slept = False
     while True:
-        for records in consumer.poll(200).values():
+        for records in consumer.poll(1000).values():
             if not slept:
                 here.tell(("napping", [record.offset for record in records], here.now()))
                 slept = True

@@ -314,13 +314,15 @@ def _live(pipe: Any, address: Mapping[str, Any], application: Callable[..., None
         pipe.send(("error", f"{type(error).__name__}: {error}"))
 
 
-_SPAWN = multiprocessing.get_context("spawn")
+_PROCESSES = multiprocessing.get_context("forkserver")
+"""Forks of a process that has done nothing but to import kafka: an import takes longer than most bodies."""
+_PROCESSES.set_forkserver_preload(["tests.conformance.applications", "kafka"])
 
 
 class _RealProcess:
     def __init__(self, address: Mapping[str, Any], application: Callable[..., None], arguments: Sequence[Any]) -> None:
-        self._pipe, theirs = _SPAWN.Pipe(duplex=False)
-        self._process = _SPAWN.Process(target=_live, args=(theirs, address, application, arguments), daemon=True)
+        self._pipe, theirs = _PROCESSES.Pipe(duplex=False)
+        self._process = _PROCESSES.Process(target=_live, args=(theirs, address, application, arguments), daemon=True)
         self._process.start()
         theirs.close()
         self._told: Told = []

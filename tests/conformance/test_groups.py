@@ -117,8 +117,9 @@ def test_a_handler_slower_than_max_poll_interval_loses_its_partitions_and_its_co
     two = arm.start(member, topic, {**config, "enable_auto_commit": False})
     eventually(arm, lambda: kinds(two).count("record") == 5)
     [first] = [at for what, _, at in two.told if what == "record"][:1]
-    assert 1.5 <= first - began <= 5
     arm.wait(one, lambda told: "CommitFailedError" in [what for what, _, _ in told])
+    [refused] = [at for what, _, at in one.told if what == "CommitFailedError"][:1]
+    assert began + 1.5 <= first < refused
 
 
 # -- who gets what -----------------------------------------------------------------------------------------------------
@@ -169,7 +170,8 @@ def test_cooperative_members_keep_what_does_not_move(arm: Arm) -> None:
     topic = arm.topic(4)
     config = config_of(arm, partition_assignment_strategy=[CooperativeStickyAssignor])
     one = arm.start(member, topic, config)
-    eventually(arm, lambda: "assigned" in kinds(one), 10, lambda: one.error)
+    eventually(arm, lambda: "assigned" in kinds(one) or one.error is not None)
+    assert one.error is None
     two = arm.start(member, topic, config)
     eventually(arm, lambda: any(what == "assigned" and len(given) == 2 for what, given, _ in two.told))
     revoked = [given for what, given, _ in one.told if what == "revoked" and given]
@@ -181,7 +183,8 @@ def test_a_static_member_that_closes_stays_a_member(arm: Arm) -> None:
     topic, config = arm.topic(2), config_of(arm)
     one = arm.start(member, topic, {**config, "group_instance_id": "one"}, 3.0)
     two = arm.start(member, topic, {**config, "group_instance_id": "two"})
-    eventually(arm, lambda: len(assigned(two)) == 1, 10, lambda: (one.error, two.error))
+    eventually(arm, lambda: len(assigned(two)) == 1 or one.error is not None)
+    assert one.error is None
     arm.wait(one, lambda told: "closed" in [what for what, _, _ in told])
     assert len(assigned(two)) == 1
     arm.sleep(1)
@@ -248,7 +251,7 @@ def test_an_administrator_can_alter_offsets_of_an_empty_group_only(arm: Arm) -> 
 
 def joined(arm: Arm, topic: str, config: dict[str, Any]) -> Any:
     consumer = arm.consumer(topic, enable_auto_commit=False, **config)
-    eventually(arm, lambda: bool(consumer.poll(50) or consumer.assignment()))
+    eventually(arm, lambda: bool(consumer.poll(2000) or consumer.assignment()))
     return consumer
 
 
@@ -266,7 +269,7 @@ def test_a_member_may_commit_partitions_that_are_anothers(arm: Arm) -> None:
     topic, config = arm.topic(2), config_of(arm)
     consumer = joined(arm, topic, config)
     other = arm.start(member, topic, config)
-    eventually(arm, lambda: not consumer.poll(50) and len(consumer.assignment()) == len(assigned(other)) == 1)
+    eventually(arm, lambda: not consumer.poll(1000) and len(consumer.assignment()) == len(assigned(other)) == 1)
     consumer.commit({arm.place(topic, assigned(other)[0]): arm.offset(77)})
     assert consumer.committed(arm.place(topic, assigned(other)[0])) == 77
 
@@ -331,7 +334,7 @@ def test_a_listener_cannot_block_on_a_commit(arm: Arm) -> None:
     consumer = listener.consumer = arm.consumer(enable_auto_commit=False, **config_of(arm))
     consumer.subscribe([topic], listener=listener)
     with pytest.raises(KafkaError) as raised:
-        eventually(arm, lambda: bool(consumer.poll(200)))
+        eventually(arm, lambda: bool(consumer.poll(1000)))
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 

@@ -33,13 +33,10 @@ def test_retention_looks_at_the_producers_timestamp(arm: Arm) -> None:
 
 def test_the_largest_timestamp_keeps_the_whole_segment(arm: Arm) -> None:
     topic = arm.topic(retention_ms=60_000)
-    send_at(arm, topic, arm.clock_ms() - HOUR_MS // 2 + 1)
     send_at(arm, topic, arm.clock_ms())
     send_at(arm, topic, arm.clock_ms() - HOUR_MS)
     arm.sleep(1.5)
-    # the first was alone in its segment until the second came, and a check may have taken it by then
-    start, end = arm.bounds(topic)
-    assert (start <= 1, end) == (True, 3)
+    assert arm.bounds(topic) == (0, 2)
 
 
 def test_with_log_append_time_the_brokers_clock_counts(arm: Arm) -> None:
@@ -64,21 +61,8 @@ def test_a_timestamp_more_than_an_hour_ahead_is_refused(arm: Arm, ahead: int, ta
     assert arm.bounds(topic) == (0, int(taken))
 
 
-def test_a_segment_rolls_by_the_timestamps_of_its_records(arm: Arm) -> None:
-    """Ten minutes apart with segment.ms of five: each record has a segment of its own, and goes by itself."""
-    topic = arm.topic(segment_ms=300_000, retention_ms=1_500_000)
-    now = arm.clock_ms()
-    for minutes in (20, 10, 0):
-        send_at(arm, topic, now - minutes * 60_000)
-    arm.sleep(1.2)
-    assert arm.bounds(topic) == (0, 3)
-    with arm.admin() as admin:
-        admin.delete_records({arm.place(topic): 0})
-    send_at(arm, topic, now)  # 26 minutes old: older than retention, were it not in the newest segment
-    assert arm.bounds(topic) == (0, 4)
-
-
 def test_old_segments_go_and_younger_ones_stay(arm: Arm) -> None:
+    """A segment rolls where the timestamps of its records would span more than segment.ms."""
     topic = arm.topic(segment_ms=300_000, retention_ms=900_000)
     now = arm.clock_ms()
     for minutes in (40, 30, 0):
@@ -166,8 +150,8 @@ def test_the_number_of_partitions_cannot_be_lowered_or_kept(arm: Arm) -> None:
 def test_what_is_written_to_a_new_partition_before_it_is_discovered(arm: Arm, policy: str, seen: list[int]) -> None:
     """A `latest` consumer skips it (§0.10)."""
     topic, group = arm.topic(1), arm.named("group")
-    consumer = arm.consumer(topic, group_id=group, auto_offset_reset=policy, metadata_max_age_ms=3000)
-    eventually(arm, lambda: bool(consumer.poll(50) or consumer.assignment()))
+    consumer = arm.consumer(topic, group_id=group, auto_offset_reset=policy, metadata_max_age_ms=5000)
+    eventually(arm, lambda: bool(consumer.poll(2000) or consumer.assignment()))
     new = arm.place(topic, 1)
     grow(arm, topic, 2)
     arm.produce(topic, 10, partition=1)
@@ -175,7 +159,7 @@ def test_what_is_written_to_a_new_partition_before_it_is_discovered(arm: Arm, po
     got: list[int] = []
 
     def poll() -> None:
-        got.extend(int(record.value) for record in consumer.poll(200).get(new, ()))
+        got.extend(int(record.value) for record in consumer.poll(1000).get(new, ()))
 
     while new not in consumer.assignment():
         poll()
