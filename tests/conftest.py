@@ -5,10 +5,13 @@ does not come up always fails them.
 """
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from mqverify.backends.kafka.jars import find_jars, find_java
+from mqverify.backends.kafka.local import LocalCluster
+from mqverify.backends.kafka.site import LocalSite
 from mqverify.errors import BackendUnavailable
 
 
@@ -35,3 +38,15 @@ def has_kafka() -> None:
         if os.environ.get("MQVERIFY_REQUIRE_KAFKA") == "1":
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(has_kafka: None) -> Iterator[LocalCluster]:
+    """A real broker on this machine, one for the session."""
+    with LocalCluster() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_site(kafka_broker: LocalCluster) -> LocalSite:
+    return LocalSite(kafka_broker)

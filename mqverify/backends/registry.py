@@ -1,8 +1,53 @@
-"""The backends there are, by the name of their system."""
+"""The backends there are, by the name of their system: mqverify's own, and those that other packages bring.
+
+Another package brings one by an entry point of the group `mqverify.backends`, called as its system is: an object or a
+module that is a `Plugin`.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any, Protocol
 
 from mqverify.backends.base import Backend
+from mqverify.spec.registry import System
 
-__all__ = ["backend"]
+__all__ = ["OWN", "Plugin", "backend", "library", "systems"]
+
+OWN = ("kafka", "eventstore")
+
+
+class Plugin(Protocol):
+    """What an entry point names. `docs/writing-a-backend.md` shows one."""
+
+    SYSTEM: System
+    """Its words in a spec; called as the entry point is."""
+
+    def backend(self) -> Backend: ...
+
+    def library(self) -> Any:
+        """The real client library, which its adapter is handed in the real world."""
+
+
+@cache
+def _plugins() -> Mapping[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group="mqverify.backends") if point.name not in OWN}
+
+
+@cache
+def _plugin(system: str) -> Plugin:
+    """Raises KeyError where no package brings it."""
+    found: Plugin = _plugins()[system].load()
+    return found
+
+
+def systems() -> dict[str, System]:
+    """All systems that a spec may name."""
+    from mqverify.backends.eventstore.system import SYSTEM as EVENTSTORE
+    from mqverify.backends.kafka.system import SYSTEM as KAFKA
+
+    own = {system.name: system for system in (KAFKA, EVENTSTORE)}
+    return own | {name: _plugin(name).SYSTEM for name in sorted(_plugins())}
 
 
 def backend(system: str) -> Backend:
@@ -15,4 +60,9 @@ def backend(system: str) -> Backend:
         from mqverify.backends.eventstore.backend import EventStoreBackend
 
         return EventStoreBackend()
-    raise KeyError(system)
+    return _plugin(system).backend()
+
+
+def library(system: str) -> Any:
+    """The real client library of a system that another package brings."""
+    return _plugin(system).library()

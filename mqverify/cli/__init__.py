@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mqverify import __version__
-from mqverify.cli import check, clean, contents, explain, init, list_, schema, trace, validate
+from mqverify.cli import check, clean, compare, contents, explain, init, list_, schema, trace, validate
 from mqverify.report.exits import MEANINGS
 
 __all__ = ["app"]
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("clean")(clean.clean)
+app.command("compare")(compare.compare)
 app.command("init")(init.init)
 app.command("trace")(trace.trace)
 app.command("validate")(validate.validate)

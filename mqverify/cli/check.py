@@ -129,7 +129,7 @@ def check(
     with loading.mistakes_annotated(output_format == "github" or (output_format == "text" and runs_on_github())):
         specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
     options = engine.Options(
-        backends=tuple(_backend(text) for text in backend or ()),
+        backends=tuple(loading.backend_of(text) for text in backend or ()),
         seed=seed,
         runs=runs,
         fail_fast=fail_fast,
@@ -162,8 +162,3 @@ def _show_plan(specs: "Sequence[Spec]", options: "Options", output_format: Outpu
             write_plan_as_json(planned, options.seed, sys.stdout)
         else:
             write_plan(planned, options.seed, sys.stdout, color=wants_color(color, sys.stdout))
-
-
-def _backend(text: str) -> tuple[str, str | None]:
-    name, separator, target = text.partition("=")
-    return name, target if separator else None

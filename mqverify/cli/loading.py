@@ -10,7 +10,7 @@ from mqverify.errors import SpecError, UsageError
 if TYPE_CHECKING:
     from mqverify.spec.model import Spec
 
-__all__ = ["load", "mistakes_annotated", "one", "select"]
+__all__ = ["backend_of", "load", "mistakes_annotated", "one", "select"]
 
 
 def load(paths: Sequence[str]) -> "Sequence[Spec]":
@@ -60,3 +60,9 @@ def select(specs: "Sequence[Spec]", *, text: str | None = None, tags: Sequence[s
         asked = [f"-k {text}"] * bool(text) + [f"--tag {tag}" for tag in tags]
         raise UsageError(f"none of the {len(specs)} specs matches {' '.join(asked) or 'the paths'}; nothing was run")
     return chosen
+
+
+def backend_of(text: str) -> tuple[str, str | None]:
+    """`kafka=local` → its name and its target, which is None where there is none."""
+    name, separator, target = text.partition("=")
+    return name, target if separator else None

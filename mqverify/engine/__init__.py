@@ -70,12 +70,10 @@ class Options:
 
 def registry() -> Registry:
     """Everything that a spec may name: the guarantees, the kinds of faults, the systems."""
-    from mqverify.backends.eventstore.system import SYSTEM as EVENTSTORE
-    from mqverify.backends.kafka.system import SYSTEM as KAFKA
+    from mqverify.backends.registry import systems
     from mqverify.faults.kinds import FAULT_KINDS
 
-    systems = {system.name: system for system in (KAFKA, EVENTSTORE)}
-    return Registry({**catalogue(), **PLANNED}, FAULT_KINDS, systems)
+    return Registry({**catalogue(), **PLANNED}, FAULT_KINDS, systems())
 
 
 def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterator[Event]:

@@ -18,7 +18,7 @@ from mqverify.events import (
     Witness,
 )
 
-__all__ = ["FORMAT", "JsonReport", "run_document"]
+__all__ = ["FORMAT", "JsonReport", "result_document", "run_document"]
 
 FORMAT = 1
 """Changes when a program that reads the report must change."""
@@ -55,14 +55,15 @@ class JsonReport:
         return {
             "format": FORMAT,
             "mqverify": self._version,
-            "results": [_result(result) for _, results in sorted(self._results.items()) for result in results],
+            "results": [result_document(result) for _, results in sorted(self._results.items()) for result in results],
             "runs": [run for _, _, run in sorted(self._runs, key=lambda entry: entry[:2])],
             "summary": _summary(end.summary),
             "exit_code": end.exit_code,
         }
 
 
-def _result(result: Result) -> dict[str, Any]:
+def result_document(result: Result) -> dict[str, Any]:
+    """One result as documented in docs/reference/json.md."""
     return {
         "spec": result.spec,
         "file": result.file,

@@ -47,6 +47,10 @@ _LIBRARIES = {"kafka": ("kafka", "kafka.errors")}
 
 def library_of(system: str) -> Any:
     """The real client library of a system."""
+    if system not in _LIBRARIES:
+        from mqverify.backends.registry import library
+
+        return library(system)
     modules = [importlib.import_module(name) for name in _LIBRARIES[system]]
     return modules[0]
 

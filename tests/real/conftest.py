@@ -1,22 +1,8 @@
-"""A real broker for tests marked `real_kafka`: one for the session, on this machine."""
+"""Tests on a real broker: `kafka_broker` and `kafka_site` of tests/conftest.py."""
 
 from pathlib import Path
 
 import pytest
-
-from mqverify.backends.kafka.local import LocalCluster
-from mqverify.backends.kafka.site import LocalSite
-
-
-@pytest.fixture(scope="session")
-def kafka_broker(has_kafka):
-    with LocalCluster() as broker:
-        yield broker
-
-
-@pytest.fixture(scope="session")
-def kafka_site(kafka_broker):
-    return LocalSite(kafka_broker)
 
 
 def pytest_collection_modifyitems(items):

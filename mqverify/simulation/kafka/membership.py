@@ -20,6 +20,7 @@ from kafka.errors import (
     UnknownMemberIdError,
 )
 from kafka.errors import MemberIdRequiredError as _MemberIdRequired
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
 from mqverify.simulation.future import Future
 from mqverify.simulation.kafka.client import Client, nanoseconds
@@ -50,7 +51,8 @@ class _Topics:
     """A member's metadata for an assignor (`ConsumerProtocolSubscription`)."""
 
     topics: tuple[str, ...]
-    user_data: bytes = b""
+    user_data: Any = b""
+    """Of a sticky assignor: what the member has had, and in which generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,11 @@ class Membership:
     def lost(self) -> bool:
         """Whether the group has put this member out: its partitions are lost, not revoked (KIP-429)."""
         return self.generation == NO_GENERATION or self.member == UNKNOWN_MEMBER
+
+    def took(self, assignment: Mapping[str, Any]) -> None:
+        """It was assigned this: a sticky assignor remembers it (`ConsumerCoordinator._on_join_complete`)."""
+        taken = ConsumerProtocolAssignment(0, list(assignment.items()), b"")
+        self._assignors[self._protocol].on_assignment(taken, self.generation)
 
     def prepare(self) -> None:
         """The rebalance begins for this member: after the last commit and the listener."""
@@ -218,7 +225,10 @@ class Membership:
             None,
             self._session_timeout,
             self._max_poll_interval,
-            [(name, _Topics(tuple(topics))) for name in self._assignors],
+            [
+                (name, _Topics(tuple(topics), assignor.metadata(topics).user_data))
+                for name, assignor in self._assignors.items()
+            ],
             self._sure_to_beat,
         )
         self._client.send(
@@ -269,8 +279,12 @@ class Membership:
             for member, assignment in assigned.items()
         }
 
-    def partitions_for_topic(self, topic: str) -> Any:
+    def topics(self) -> list[str]:
         """For assignors, to whom this is the `ClusterMetadata`."""
+        return list(self._metadata.partitions)
+
+    def partitions_for_topic(self, topic: str) -> Any:
+        """For assignors, as above."""
         count = self._metadata.partitions.get(topic)
         return None if count is None else range(count)
 

@@ -186,6 +186,7 @@ class Polling:
             # Of a topic that is no longer subscribed to: join again, as kafka-python does.
             self.membership.rejoin_needed = True
             return
+        self.membership.took(assignment)
         self.commits.joined()
         failure = self._tell_listener("on_partitions_assigned", self.subscription.assigned())
         if failure is not None:
