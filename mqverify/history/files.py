@@ -1,21 +1,43 @@
 """Recording in the real world: a worker appends to a file of its own, and the file is replayed into rows afterwards.
 
-`FileRecorder` has the methods of `WorkerRecorder`. Each call appends one record with one unbuffered write before it
-returns, so whatever kills the worker, its history is whole up to the last step. `replay` makes the same calls, with the
-recorded times, to a `WorkerRecorder`: rows are built there and nowhere else.
+`FileRecorder` has the methods of `WorkerRecorder`. Each call puts one record into the mapped file before it returns, so
+whatever kills the worker, its history is whole up to the last step: the pages are the kernel's, not the process's, and
+it costs no call to the system, which would hand the interpreter's lock to another thread too. `replay` makes the same
+calls, with the recorded times, to a `WorkerRecorder`: rows are built there and nowhere else.
 """
 
+import mmap
 import os
+import struct
 import threading
 import time
+from binascii import crc32
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mqverify.errors import HistoryError
-from mqverify.history.recorder import Messages, RunRows, WorkerRecorder, strictly_increasing
-from mqverify.history.records import CALLS, FOREIGN_KEY, NO_KEY, NULL, WORDS, Record, RecordFile, WorkerHeader, pack
+from mqverify.history.recorder import Messages, RunRows, WorkerRecorder
+from mqverify.history.records import (
+    BATCH_HEAD,
+    BLOCK_SIZE,
+    CALLS,
+    FOREIGN_KEY,
+    FORMS,
+    MARK,
+    MOST_IN_BATCH,
+    NO_KEY,
+    NULL,
+    TAIL,
+    WORDS,
+    Form,
+    Record,
+    RecordFile,
+    WorkerHeader,
+    batch_head,
+)
 
 __all__ = ["FOREIGN", "FileRecorder", "Replayed", "replay"]
 
@@ -25,15 +47,18 @@ FOREIGN = "?"
 _KINDS = {call.method: number for number, call in enumerate(CALLS)}
 _CODES = {name: {word: code for code, word in enumerate(words)} for name, words in WORDS.items()}
 
-_SEND_INVOKED, _SEND_COMPLETED = _KINDS["send_invoked"], _KINDS["send_completed"]
-_DELIVERED = _KINDS["delivered"]
-_HANDLER_STARTED, _HANDLER_ENDED = _KINDS["handler_started"], _KINDS["handler_ended"]
-_SETTLING, _SETTLED = _KINDS["settling"], _KINDS["settled"]
-_START_KNOWN = _KINDS["start_known"]
+_SEND_INVOKED, _SEND_COMPLETED = FORMS[_KINDS["send_invoked"]], FORMS[_KINDS["send_completed"]]
+_DELIVERED = FORMS[_KINDS["delivered"]]
+_HANDLER_STARTED, _HANDLER_ENDED = FORMS[_KINDS["handler_started"]], FORMS[_KINDS["handler_ended"]]
+_SETTLING, _SETTLED = FORMS[_KINDS["settling"]], FORMS[_KINDS["settled"]]
+_START_KNOWN = FORMS[_KINDS["start_known"]]
+_ASSIGNED, _REVOKED, _LOST = (FORMS[_KINDS[name]] for name in ("assigned", "revoked", "lost"))
+_INTEGERS = {
+    call.method: [(name, kind.removesuffix("?"), kind.endswith("?")) for name, kind in call.integers] for call in CALLS
+}
+_INTACT = WORDS["intact"].index("yes")
 _OUTCOMES, _RESULTS, _STARTS = _CODES["outcome"], _CODES["result"], _CODES["start_from"]
 _ACTIONS, _COVERS, _SETTLERS = _CODES["action"], _CODES["covers"], _CODES["settled_by"]
-_INTEGERS = 10
-_FILLERS = tuple((NULL,) * (_INTEGERS - count) for count in range(_INTEGERS + 1))
 
 
 def _or_null(value: int | None) -> int:
@@ -50,17 +75,22 @@ class FileRecorder:
     def __init__(
         self, path: Path, header: WorkerHeader, keys: Sequence[str], now: Callable[[], int] = time.monotonic_ns
     ) -> None:
-        origin = header.origin
         self._path = path
         self._keys = {key: number for number, key in enumerate(keys)}
         self._lock = threading.Lock()
-        self._stamp = strictly_increasing(lambda: now() - origin)
-        self._tokens = {"send": 0, "delivery": 0, "settlement": 0, "assignment": 0}
+        self._now = now
+        self._origin = header.origin
+        self._last = -1
+        self._sends = self._deliveries = self._settlements = self._assignments = 0
+        """How many tokens of each kind were given."""
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise HistoryError(f"{path} cannot be written: {error.strerror}") from error
-        self._write(header.pack())
+        head = header.pack()
+        self._block, self._at = 0, BLOCK_SIZE
+        self._write(head, 0)
+        self._open_block(0, len(head))
 
     def clock(self) -> int:
         """A stamp: nanoseconds since the run's origin, later than every one before."""
@@ -68,16 +98,20 @@ class FileRecorder:
             return self._stamp()
 
     def close(self) -> None:
-        """Close the file; nothing is lost without it."""
+        """Close the file, and cut off what was not used of it; nothing is lost without it."""
         with self._lock:
             if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+                with suppress(OSError):
+                    os.ftruncate(self._file, self._block * BLOCK_SIZE + self._at)
+                self._end()
 
     # --- producers -----------------------------------------------------------------------------------------------
 
     def send_invoked(self, message: int, attempt: int = 1, expected: int | None = None) -> int:
-        return self._append(_SEND_INVOKED, (message, attempt, _or_null(expected)), makes="send")
+        with self._lock:
+            self._append(_SEND_INVOKED, message, attempt, NULL if expected is None else expected)
+            self._sends += 1
+            return self._sends - 1
 
     def send_completed(
         self,
@@ -89,11 +123,11 @@ class FileRecorder:
         stored_bytes: int | None = None,
         actual: int | None = None,
     ) -> None:
-        integers = (
-            token, _or_null(partition), _or_null(position), _or_null(record_time), _or_null(stored_bytes),
-            _or_null(actual),
-        )  # fmt: skip
-        self._append(_SEND_COMPLETED, integers, _OUTCOMES[outcome])
+        with self._lock:
+            self._append(
+                _SEND_COMPLETED, _OUTCOMES[outcome], token, _or_null(partition), _or_null(position),
+                _or_null(record_time), _or_null(stored_bytes), _or_null(actual),
+            )  # fmt: skip
 
     # --- consumers -----------------------------------------------------------------------------------------------
 
@@ -111,18 +145,39 @@ class FileRecorder:
         delivery: int | None = None,
         attempt: int = 1,
     ) -> int:
-        integers = (
-            _or_null(message), NO_KEY if key is None else self._keys.get(key, FOREIGN_KEY), _or_null(sequence),
-            _or_null(partition), _or_null(position), source, _or_null(source_position), _or_null(redelivered),
-            _or_null(delivery), attempt,
-        )  # fmt: skip
-        return self._append(_DELIVERED, integers, int(intact), makes="delivery")
+        with self._lock:
+            self._append(
+                _DELIVERED, int(intact), _or_null(message), self._key(key), _or_null(sequence), _or_null(partition),
+                _or_null(position), source, _or_null(source_position), _or_null(redelivered), _or_null(delivery),
+                attempt,
+            )  # fmt: skip
+            self._deliveries += 1
+            return self._deliveries - 1
+
+    def delivered_together(
+        self, source: int, deliveries: Sequence[tuple[int | None, str | None, int | None, int, bool]]
+    ) -> Sequence[int]:
+        first = self._deliveries
+        for start in range(0, len(deliveries), MOST_IN_BATCH):
+            integers: list[int] = []
+            known = self._keys
+            for message, key, sequence, position, intact in deliveries[start : start + MOST_IN_BATCH]:
+                if message is None or sequence is None or key not in known:
+                    integers += (_or_null(message), self._key(key), _or_null(sequence), position, intact)
+                else:
+                    integers += (message, known[key], sequence, position, intact)
+            with self._lock:
+                self._append_batch(source, integers)
+                self._deliveries += len(integers) // 5
+        return range(first, self._deliveries)
 
     def handler_started(self, token: int) -> None:
-        self._append(_HANDLER_STARTED, (token,))
+        with self._lock:
+            self._append(_HANDLER_STARTED, token)
 
     def handler_ended(self, token: int, result: str) -> None:
-        self._append(_HANDLER_ENDED, (token,), _RESULTS[result])
+        with self._lock:
+            self._append(_HANDLER_ENDED, _RESULTS[result], token)
 
     def settling(
         self,
@@ -133,55 +188,110 @@ class FileRecorder:
         settled_by: str = "consumer",
         message: int | None = None,
     ) -> int:
-        integers = (source, _or_null(source_position), _or_null(message))
-        codes = _ACTIONS[action], _COVERS[covers], _SETTLERS[settled_by]
-        return self._append(_SETTLING, integers, *codes, makes="settlement")
+        with self._lock:
+            self._append(
+                _SETTLING, _ACTIONS[action], _COVERS[covers], _SETTLERS[settled_by], source, _or_null(source_position),
+                _or_null(message),
+            )  # fmt: skip
+            self._settlements += 1
+            return self._settlements - 1
 
     def settled(self, token: int, outcome: str) -> None:
-        self._append(_SETTLED, (token,), _OUTCOMES[outcome])
+        with self._lock:
+            self._append(_SETTLED, _OUTCOMES[outcome], token)
 
     def assigned(self, source: int, epoch: int | None = None) -> int:
-        return self._assignment("assigned", source, epoch)
+        return self._assignment(_ASSIGNED, source, epoch)
 
     def start_known(self, token: int, start_position: int | None, start_from: str) -> None:
-        self._append(_START_KNOWN, (token, _or_null(start_position)), _STARTS[start_from])
+        with self._lock:
+            self._append(_START_KNOWN, _STARTS[start_from], token, _or_null(start_position))
 
     def revoked(self, source: int, epoch: int | None = None) -> None:
-        self._assignment("revoked", source, epoch)
+        self._assignment(_REVOKED, source, epoch)
 
     def lost(self, source: int, epoch: int | None = None) -> None:
-        self._assignment("lost", source, epoch)
+        self._assignment(_LOST, source, epoch)
 
-    # --- how -----------------------------------------------------------------------------------------------------
+    # --- how; all with the lock held ---------------------------------------------------------------------------------
 
-    def _assignment(self, method: str, source: int, epoch: int | None) -> int:
-        return self._append(_KINDS[method], (source, _or_null(epoch)), makes="assignment")
-
-    def _append(
-        self, kind: int, integers: tuple[int, ...], code: int = 0, code_2: int = 0, code_3: int = 0, makes: str = ""
-    ) -> int:
-        """Append one record; the token of the row that it `makes`, if it does."""
+    def _assignment(self, form: Form, source: int, epoch: int | None) -> int:
         with self._lock:
-            filler = _FILLERS[len(integers)]
-            self._write(pack(kind, code, code_2, code_3, self._stamp(), *integers, *filler))
-            if not makes:
-                return -1
-            token = self._tokens[makes]
-            self._tokens[makes] = token + 1
-            return token
+            self._append(form, source, _or_null(epoch))
+            self._assignments += 1
+            return self._assignments - 1
 
-    def _write(self, data: bytes) -> None:
+    def _key(self, key: str | None) -> int:
+        return NO_KEY if key is None else self._keys.get(key, FOREIGN_KEY)
+
+    def _stamp(self) -> int:
+        stamp = self._now() - self._origin
+        if stamp <= self._last:
+            stamp = self._last + 1
+        self._last = stamp
+        return stamp
+
+    def _append(self, form: Form, *fields: int) -> None:
+        """Write one record: its codes and integers."""
+        code, body, whole = form
+        at = self._at
+        end = at + whole.size
+        if end > BLOCK_SIZE:
+            self._open_block(self._block + 1)
+            at, end = 0, whole.size
+        stamp = self._stamp()
+        checksum = crc32(body.pack(code, stamp, *fields))
+        whole.pack_into(self._map, at, code, stamp, *fields, checksum, MARK)  # in this order, the mark last
+        self._at = end
+
+    def _append_batch(self, source: int, deliveries: Sequence[int]) -> None:
+        """Write deliveries, of five integers each."""
+        count = len(deliveries) // 5
+        body = struct.pack(f"<{len(deliveries)}q", *deliveries)
+        at = self._at
+        end = at + BATCH_HEAD.size + len(body) + TAIL.size
+        if end > BLOCK_SIZE:
+            self._open_block(self._block + 1)
+            at, end = 0, end - at
+        head = batch_head(self._stamp(), source, count)
+        # The head first, in order; then the body, in whatever order the machine copies; then the tail, the mark last.
+        BATCH_HEAD.pack_into(self._map, at, *head)
+        start = at + BATCH_HEAD.size
+        self._map[start : start + len(body)] = body
+        checksum = crc32(body, crc32(BATCH_HEAD.pack(*head)))
+        TAIL.pack_into(self._map, end - TAIL.size, checksum, MARK)
+        self._last += count - 1
+        self._at = end
+
+    def _open_block(self, number: int, used: int = 0) -> None:
+        """Go on in a new block of the file. It is written with zeros, so that a full disk is noticed here and now."""
+        start = number * BLOCK_SIZE
+        self._write(bytes(BLOCK_SIZE - used), start + used)
+        try:
+            self._map = mmap.mmap(self._file, BLOCK_SIZE, offset=start)
+        except OSError as error:
+            raise self._failed(str(error.strerror)) from error
+        self._block, self._at = number, used
+
+    def _write(self, data: bytes, start: int) -> None:
         if self._file < 0:
             raise HistoryError(f"{self._path} is closed: nothing more can be recorded")
         try:
-            written = os.write(self._file, data)
-            why = "the disk is full"
+            written = os.pwrite(self._file, data, start)
         except OSError as error:
-            written, why = 0, str(error.strerror)
+            raise self._failed(str(error.strerror)) from error
         if written != len(data):
-            os.close(self._file)
-            self._file = -1
-            raise HistoryError(f"{self._path} cannot be written: {why}")
+            raise self._failed("the disk is full")
+
+    def _failed(self, why: str) -> HistoryError:
+        self._end()
+        return HistoryError(f"{self._path} cannot be written: {why}")
+
+    def _end(self) -> None:
+        """Close the file; whatever is to be recorded after that needs a new block, which cannot be had."""
+        os.close(self._file)
+        self._file = -1
+        self._at = BLOCK_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,31 +352,31 @@ class _Replayer:
         if self.first is None:
             self.first = record.stamp
         arguments: dict[str, Any] = {}
-        for name, code in zip(call.words, record.codes, strict=False):
-            word = self._word(name, code)
-            arguments[name] = word == "yes" if name == "intact" else word
-        for (name, kind), value in zip(call.integers, record.integers, strict=False):
-            arguments[name] = self._value(call.method, name, kind, value)
+        for name, code in zip(call.words, record.codes, strict=True):
+            words = WORDS[name]
+            if code >= len(words):
+                raise HistoryError(f"{self._path}: record {self.records}: {name} has the unknown code {code}")
+            arguments[name] = code == _INTACT if name == "intact" else words[code]
+        counts = self._counts
+        for (name, kind, nullable), value in zip(_INTEGERS[call.method], record.integers, strict=True):
+            if value == NULL:
+                if not nullable:
+                    raise self._cannot_be(call.method, name, None)
+                arguments[name] = None
+            elif kind == "int":
+                arguments[name] = value
+            elif kind == "key":
+                if not FOREIGN_KEY <= value < len(self._keys):
+                    raise self._cannot_be(call.method, name, value)
+                arguments[name] = None if value == NO_KEY else FOREIGN if value == FOREIGN_KEY else self._keys[value]
+            elif 0 <= value < counts[kind]:
+                arguments[name] = value
+            else:
+                raise self._cannot_be(call.method, name, value)
         getattr(self._recorder, call.method)(**arguments)
         if call.makes is not None:
-            self._counts[call.makes] += 1
+            counts[call.makes] += 1
         self.records += 1
 
-    def _word(self, name: str, code: int) -> str:
-        words = WORDS[name]
-        if code >= len(words):
-            raise HistoryError(f"{self._path}: record {self.records}: {name} has the unknown code {code}")
-        return words[code]
-
-    def _value(self, method: str, name: str, kind: str, value: int | None) -> Any:
-        bare = kind.removesuffix("?")
-        if value is None and bare != kind:
-            return None
-        if value is not None:
-            if bare == "int":
-                return value
-            if bare == "key" and FOREIGN_KEY <= value < len(self._keys):
-                return None if value == NO_KEY else FOREIGN if value == FOREIGN_KEY else self._keys[value]
-            if bare in self._counts and 0 <= value < self._counts[bare]:
-                return value
-        raise HistoryError(f"{self._path}: record {self.records}, {method}: {name} cannot be {value}")
+    def _cannot_be(self, method: str, name: str, value: int | None) -> HistoryError:
+        return HistoryError(f"{self._path}: record {self.records}, {method}: {name} cannot be {value}")

@@ -186,6 +186,19 @@ class WorkerRecorder:
         self._all_deliveries.append(row)
         return token
 
+    def delivered_together(
+        self, source: int, deliveries: Sequence[tuple[int | None, str | None, int | None, int, bool]]
+    ) -> Sequence[int]:
+        """One poll returned messages of one source, which is the place where they lie too; their tokens.
+
+        Of each: message, key, sequence, position, intact.
+        """
+        delivered = self.delivered
+        return [
+            delivered(message, key, sequence, source, position, source, position, intact)
+            for message, key, sequence, position, intact in deliveries
+        ]
+
     def handler_started(self, token: int) -> None:
         self._deliveries[token][_STARTED_AT] = self.clock()
 

@@ -1,9 +1,13 @@
-"""The file format of one real worker's records: a header, then records of 96 bytes, each with a checksum.
+"""The file format of one real worker's records: a header, then records in blocks of 256 KiB, each with a checksum.
 
 A file begins with the header: 8 bytes of magic, format version and length of the JSON (u32 each, little endian), the
-JSON of `WorkerHeader`, CRC-32 of all that. Each record is one call of a recorder: its kind (u8), three codes (u8, the
-place of a word in `WORDS`), its stamp and ten more integers (i64, null is the least), and the CRC-32 of these 92 bytes.
-`CALLS` says what the codes and integers of each kind mean. A change of any of this is a new `FORMAT`.
+JSON of `WorkerHeader`, CRC-32 of all that. Each record is one call of a recorder: its kind (u16: number + 1, and that
+byte's complement), its stamp (i64), codes (u8, the place of a word in `WORDS`), integers (i64, null is the least), the
+CRC-32 of all this, and `MARK`. `CALLS` says what the codes and integers of each kind mean. One kind more, `BATCH`,
+holds the deliveries of one poll from one source. A change of any of this is a new `FORMAT`.
+
+Files grow by whole blocks of zeros, and a record lies in one block. Bytes are written in order, the mark last, so a
+record without its mark was being written when the worker was killed, and nothing comes after it.
 """
 
 import json
@@ -14,37 +18,47 @@ from binascii import crc32
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mqverify.errors import HistoryError
 
 __all__ = [
+    "BATCH",
+    "BATCH_HEAD",
+    "BLOCK_SIZE",
     "CALLS",
     "FOREIGN_KEY",
     "FORMAT",
+    "FORMS",
+    "MARK",
+    "MOST_IN_BATCH",
     "NO_KEY",
     "NULL",
-    "RECORD_SIZE",
+    "TAIL",
     "WORDS",
     "Call",
+    "Form",
     "Record",
     "RecordFile",
     "WorkerHeader",
-    "pack",
+    "batch_head",
+    "code_of",
 ]
 
-FORMAT = 1
+FORMAT = 2
+BLOCK_SIZE = 256 * 1024
+"""A multiple of every system's page size, and more than any header or batch."""
 NULL = -(1 << 63)
 NO_KEY = -1
 FOREIGN_KEY = -2
+MARK = 0xA5
 
 _MAGIC = b"mqvrec\r\n"
 _HEAD = struct.Struct("<8sII")
 _CHECK = struct.Struct("<I")
-_BODY = struct.Struct("<4B11q")
-RECORD_SIZE = _BODY.size + _CHECK.size
+TAIL = struct.Struct("<IB")
+"""Behind the body of each record: CRC-32 and mark."""
 _MOST_JSON = 64 * 1024
-_CHUNK = RECORD_SIZE * 4096
 
 # A word's code is its place here. Only ever add at the end.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -104,6 +118,54 @@ CALLS: tuple[Call, ...] = (
 )
 
 
+def code_of(kind: int) -> int:
+    """How a record of this kind begins: no flipped bit makes it another."""
+    return kind + 1 | (0xFE - kind) << 8
+
+
+class Form(NamedTuple):
+    """How records of one kind are laid out: kind, stamp, codes, integers; in `whole` also checksum and mark."""
+
+    code: int
+    body: struct.Struct
+    whole: struct.Struct
+
+
+def _form(kind: int, call: Call) -> Form:
+    body = f"<Hq{len(call.words)}B{len(call.integers)}q"
+    return Form(code_of(kind), struct.Struct(body), struct.Struct(f"{body}IB"))
+
+
+FORMS: tuple[Form, ...] = tuple(_form(kind, call) for kind, call in enumerate(CALLS))
+
+# The kind after the last. Its head: kind, the first delivery's stamp (each of the others is one later), source, which
+# is the place too, and how many there are. CRC-32 of the head. Of each delivery: message, key, sequence, position (in
+# the source and in the place), and whether it is intact (0, 1). CRC-32 of all, mark.
+BATCH = len(CALLS)
+BATCH_HEAD = struct.Struct("<HqqII")
+MOST_IN_BATCH = 4096
+_DELIVERY = struct.Struct("<5q")
+_KIND_OF = {struct.pack("<H", code_of(kind)): kind for kind in range(BATCH + 1)}
+_DELIVERED = next(kind for kind, call in enumerate(CALLS) if call.method == "delivered")
+
+
+def batch_head(stamp: int, source: int, count: int) -> tuple[int, int, int, int, int]:
+    """What `BATCH_HEAD` packs."""
+    head = BATCH_HEAD.pack(code_of(BATCH), stamp, source, count, 0)
+    return code_of(BATCH), stamp, source, count, crc32(head[: -_CHECK.size])
+
+
+def _batch_size(block: bytes, at: int) -> int:
+    """The size of the batch there; if its head is not whole, of the head."""
+    head = block[at : at + BATCH_HEAD.size]
+    if len(head) < BATCH_HEAD.size:
+        return BATCH_HEAD.size + 1
+    *values, checksum = BATCH_HEAD.unpack(head)
+    if crc32(head[: -_CHECK.size]) != checksum:
+        return BATCH_HEAD.size + 1
+    return BATCH_HEAD.size + _DELIVERY.size * int(values[3]) + TAIL.size
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerHeader:
     """Whose records a file holds. Stamps are `time.monotonic_ns() - origin`, in nanoseconds."""
@@ -125,18 +187,13 @@ class WorkerHeader:
         return head + _CHECK.pack(crc32(head))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
+    """One call. Of a batch, each delivery is one."""
+
     call: Call
-    codes: tuple[int, int, int]
+    codes: tuple[int, ...]
     stamp: int
-    integers: tuple[int | None, ...]
-
-
-def pack(kind: int, code: int, code_2: int, code_3: int, *integers: int) -> bytes:
-    """One record. `integers` are the stamp and ten more; `struct.error` if one does not fit 64 bits."""
-    body = _BODY.pack(kind, code, code_2, code_3, *integers)
-    return body + _CHECK.pack(crc32(body))
+    integers: tuple[int, ...]
 
 
 class RecordFile:
@@ -150,6 +207,7 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.torn = 0
+        self._last = -1
         self._file = _open_regular(path)
         try:
             self.header = self._read_header()
@@ -161,31 +219,60 @@ class RecordFile:
         with self._file:
             if self.header is None:
                 return
-            last = -1
-            while chunk := self._file.read(_CHUNK):
-                whole = len(chunk) - len(chunk) % RECORD_SIZE
-                for start in range(0, whole, RECORD_SIZE):
-                    record = self._record(chunk[start : start + RECORD_SIZE])
-                    if record.stamp <= last:
-                        raise self._wrong("its times do not increase")
-                    last = record.stamp
-                    yield record
-                self.torn = len(chunk) - whole
-                if self.torn:
-                    return
+            while block := self._file.read(BLOCK_SIZE - self._file.tell() % BLOCK_SIZE):
+                if self.torn and block.strip(b"\0"):
+                    raise self._wrong("something follows a record that is not whole")
+                at = 0
+                while not self.torn and (size := self._size(block, at)):
+                    yield from self._records(block, at, size)
+                    at += size
 
     def close(self) -> None:
         self._file.close()
 
-    def _record(self, data: bytes) -> Record:
-        body, (checksum,) = data[: _BODY.size], _CHECK.unpack_from(data, _BODY.size)
-        if crc32(body) != checksum:
+    def _size(self, block: bytes, at: int) -> int:
+        """The size of the whole record there. 0 if there is none, or a part of one: then that part is `torn`."""
+        kind = _KIND_OF.get(block[at : at + 2], -1)
+        size = _batch_size(block, at) if kind == BATCH else FORMS[kind].whole.size if kind >= 0 else 2
+        end = at + size
+        if kind >= 0 and end <= len(block) and block[end - 1]:
+            return size
+        self.torn = len(block[at:].rstrip(b"\0"))
+        if not self.torn or (self.torn < size and 0 < block[at] <= BATCH + 1):
+            return 0
+        if kind < 0:
+            raise self._wrong(f"a record is of the unknown kind {block[at] - 1}")
+        raise self._wrong("a record has a wrong checksum")
+
+    def _records(self, block: bytes, at: int, size: int) -> Iterator[Record]:
+        end = at + size - TAIL.size
+        checksum, mark = TAIL.unpack_from(block, end)
+        if mark != MARK or crc32(block[at:end]) != checksum:
             raise self._wrong("a record has a wrong checksum")
-        kind, code, code_2, code_3, stamp, *integers = _BODY.unpack(body)
-        if kind >= len(CALLS):
-            raise self._wrong(f"a record is of the unknown kind {kind}")
-        values = tuple(None if value == NULL else value for value in integers)
-        return Record(CALLS[kind], (code, code_2, code_3), stamp, values)
+        kind = block[at] - 1
+        if kind == BATCH:
+            yield from self._deliveries(block, at)
+            return
+        call = CALLS[kind]
+        _, stamp, *values = FORMS[kind].body.unpack_from(block, at)
+        self._note(stamp)
+        words = len(call.words)
+        yield Record(call, tuple(values[:words]), stamp, tuple(values[words:]))
+
+    def _deliveries(self, block: bytes, at: int) -> Iterator[Record]:
+        _, stamp, source, count, _ = BATCH_HEAD.unpack_from(block, at)
+        start = at + BATCH_HEAD.size
+        deliveries = block[start : start + _DELIVERY.size * count]
+        for message, key, sequence, position, intact in _DELIVERY.iter_unpack(deliveries):
+            self._note(stamp)
+            integers = (message, key, sequence, source, position, source, position, NULL, NULL, 1)
+            yield Record(CALLS[_DELIVERED], (intact,), stamp, integers)
+            stamp += 1
+
+    def _note(self, stamp: int) -> None:
+        if stamp <= self._last:
+            raise self._wrong("its times do not increase")
+        self._last = stamp
 
     def _read_header(self) -> WorkerHeader | None:
         head = self._file.read(_HEAD.size)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from mqverify.backends.base import Adapter, Backend, Endpoint
@@ -148,8 +150,12 @@ def _with_adapters(scenario: Scenario, plan: Plan, use: Callable[[Adapter, Adapt
         _in_a_kernel(backend, settings, plan, use)
         return
     prefix = f"mqverify-{secrets.token_hex(4)}-"
-    library, clock = library_of(scenario.system), RunClock.starting_now()
-    with closing(backend.reach(scenario.target, settings, _silent)) as site:
+    library = library_of(scenario.system)
+    with (
+        tempfile.TemporaryDirectory(prefix="mqverify-") as folder,
+        closing(backend.reach(scenario.target, settings, _silent)) as site,
+    ):
+        clock = RunClock.starting_now(Path(folder))
         one, other = (
             backend.bind(library, site.endpoint, settings, plan, f"{prefix}{name}-", clock.since_start)
             for name in ("one", "other")

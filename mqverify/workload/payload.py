@@ -5,7 +5,7 @@ Layout, little endian: CRC-32 of all that follows (4 bytes), message (8), sequen
 """
 
 import struct
-import zlib
+from binascii import crc32
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +13,8 @@ __all__ = ["Decoded", "Payloads"]
 
 _CHECKSUM = struct.Struct("<I")
 _BODY = struct.Struct("<QQHH")
-_HEADER_SIZE = _CHECKSUM.size + _BODY.size
+_HEADER = struct.Struct("<IQQHH")
+_HEADER_SIZE = _HEADER.size
 
 
 class Decoded(NamedTuple):
@@ -26,6 +27,8 @@ class Decoded(NamedTuple):
 
 
 PHANTOM = Decoded(None, None, None, False)
+_FOREIGN = Decoded(None, None, None, True)
+"""Whole, and not one of this plan's."""
 
 
 class Payloads:
@@ -42,7 +45,7 @@ class Payloads:
         key = self._keys[message].encode()
         head = _BODY.pack(message, self._sequences[message], self._producers[message], len(key))
         body = b"".join((head, key)).ljust(self._size - _CHECKSUM.size, b".")
-        payload = _CHECKSUM.pack(zlib.crc32(body)) + body
+        payload = _CHECKSUM.pack(crc32(body)) + body
         self._written[payload] = Decoded(message, self._keys[message], self._sequences[message], True)
         return payload
 
@@ -50,16 +53,14 @@ class Payloads:
         """Read a payload; never raises, whatever it is handed."""
         if payload is None:
             return PHANTOM
-        written = self._written.get(payload)  # byte for byte as one that was written here: no need to take it apart
-        return self._take_apart(payload) if written is None else written
-
-    def _take_apart(self, payload: bytes) -> Decoded:
+        if self._written and (written := self._written.get(payload)) is not None:
+            return written  # byte for byte as one that was written here: no need to take it apart
         if len(payload) < _HEADER_SIZE:
             return PHANTOM
-        message, sequence, _, key_length = _BODY.unpack_from(payload, _CHECKSUM.size)
-        if zlib.crc32(memoryview(payload)[_CHECKSUM.size :]) != _CHECKSUM.unpack_from(payload)[0]:
+        checksum, message, sequence, _, key_length = _HEADER.unpack_from(payload)
+        if crc32(payload[_CHECKSUM.size :]) != checksum:
             return PHANTOM
         if message >= len(self._keys):
-            return Decoded(None, None, None, True)  # whole, and not one of this plan's
-        key = payload[_HEADER_SIZE : _HEADER_SIZE + key_length].decode(errors="replace")
+            return _FOREIGN
+        key = str(payload[_HEADER_SIZE : _HEADER_SIZE + key_length], "utf-8", "replace")
         return Decoded(message, key, sequence, True)

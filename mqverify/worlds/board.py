@@ -1,9 +1,11 @@
 """What the processes of one real run share: counts of distinct messages, and the faults that wait for them.
 
-A file, mapped by all, with a lock for what must be one step. The worker whose message makes the count arms the fault in
-that same step, and the first eligible worker that comes to the fault's point takes it, alone, or each of them takes its
-own. A worker looks for what is armed for it among bytes of its own, without the lock. Nobody may be stopped or killed
-by us while it holds the lock, so whoever does that holds it himself (`with board.lock`).
+A file, mapped by all, with a lock for what must be one step. A message that was counted is a byte in it, so a count is
+the number of these bytes, and who marks one needs no lock. Only while a fault waits for a count each new message takes
+the lock: the worker whose message makes the count arms the fault in that same step, and the first eligible worker that
+comes to the fault's point takes it, alone, or each of them takes its own. A worker looks for what is armed for it among
+bytes of its own, without the lock. Nobody may be stopped or killed by us while it holds the lock, so whoever does that
+holds it himself (`with board.lock`).
 """
 
 import fcntl
@@ -94,7 +96,7 @@ class Board:
         return min((self._counted(self._numbers[metric, name]) for name in names), default=0)
 
     def total(self) -> int:
-        return sum(self._counted(number) for number in self._numbers.values())
+        return self._marked(self._seen_at, self._messages * len(self._numbers))
 
     def marker(self, metric: str, group: str | None, fired: Callable[[int], None]) -> Callable[[int], None]:
         """A callable that counts a message, once; `fired` is told of each fault that this triggers.
@@ -103,33 +105,49 @@ class Board:
         """
         number = self._numbers[metric, group or ""]
         seen_at = self._seen_at + number * self._messages
-        count_at = _COUNT.size * (1 + number)
         waiting = [
             fault
             for fault in self._faults
             if fault.fault.when.metric == metric
             and (metric in _PRODUCER_METRICS or group in self._groups_of[fault.identity])
         ]
-        board, lock = self._map, self.lock
+        board = self._map
 
         def mark(message: int) -> None:
-            if board[seen_at + message]:
+            place = seen_at + message
+            if board[place]:
                 return
-            with lock:
-                if board[seen_at + message]:
-                    return
-                board[seen_at + message] = 1
-                _COUNT.pack_into(board, count_at, _COUNT.unpack_from(board, count_at)[0] + 1)
-                for fault in waiting:
-                    if self._is_due(fault):
-                        fired(fault.identity)
-                        self._fire(fault)
+            if waiting:
+                self._mark_exactly(number, place, waiting, fired)
+            else:
+                board[place] = 1
 
         return mark
 
+    def _mark_exactly(self, number: int, place: int, waiting: list[PlannedFault], fired: Callable[[int], None]) -> None:
+        """Count a message in one step with what this triggers; strike those off `waiting` that wait no more.
+
+        The running count is right as long as a fault waits for it, since then everybody comes this way.
+        """
+        board, count_at = self._map, _COUNT.size * (1 + number)
+        with self.lock:
+            if board[place]:
+                return
+            board[place] = 1
+            _COUNT.pack_into(board, count_at, _COUNT.unpack_from(board, count_at)[0] + 1)
+            for fault in tuple(waiting):
+                if self._is_due(fault):
+                    fired(fault.identity)
+                    self._fire(fault)
+                if self._is(fault, _FIRED):
+                    waiting.remove(fault)
+
     def _counted(self, number: int) -> int:
-        counted: int = _COUNT.unpack_from(self._map, _COUNT.size * (1 + number))[0]
-        return counted
+        return self._marked(self._seen_at + number * self._messages, self._messages)
+
+    def _marked(self, start: int, length: int) -> int:
+        """How many of these bytes are 1; the others are 0. `bytes.count` takes thrice as long where they are mixed."""
+        return int.from_bytes(self._map[start : start + length], "little").bit_count()
 
     # --- faults --------------------------------------------------------------------------------------------------
 
@@ -205,7 +223,10 @@ class Board:
     def _is_due(self, planned: PlannedFault) -> bool:
         if not self._is(planned, _WATCHED) or self._is(planned, _FIRED):
             return False
-        return self.count(planned.fault.when.metric, self._groups_of[planned.identity]) >= planned.threshold
+        metric = planned.fault.when.metric
+        names = ("",) if metric in _PRODUCER_METRICS else self._groups_of[planned.identity]
+        counts = (_COUNT.unpack_from(self._map, _COUNT.size * (1 + self._numbers[metric, name]))[0] for name in names)
+        return min(counts, default=0) >= planned.threshold
 
     def _fire(self, planned: PlannedFault) -> None:
         self._set(planned, _FIRED)

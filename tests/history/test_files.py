@@ -3,9 +3,11 @@
 import inspect
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
+from binascii import crc32
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +16,20 @@ import pytest
 from mqverify.errors import HistoryError
 from mqverify.history import records
 from mqverify.history.files import FOREIGN, FileRecorder, replay
-from mqverify.history.recorder import RunRows, WorkerRecorder
-from mqverify.history.records import CALLS, RECORD_SIZE, WORDS, WorkerHeader, pack
+from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasing
+from mqverify.history.records import (
+    BATCH,
+    BATCH_HEAD,
+    BLOCK_SIZE,
+    CALLS,
+    FORMS,
+    MARK,
+    TAIL,
+    WORDS,
+    WorkerHeader,
+    batch_head,
+    code_of,
+)
 from mqverify.history.tables import TABLES
 
 KEYS = ["order-0", "order-1", "注文-2"]
@@ -95,6 +109,29 @@ def test_every_method_comes_back_as_the_same_rows(tmp_path):
     assert type(replayed_rows.tables["deliveries"][0][-1]) is bool
 
 
+def test_deliveries_of_one_poll_come_back_as_if_recorded_one_by_one(tmp_path):
+    rows, path = RunRows(), tmp_path / "worker.records"
+    clock = strictly_increasing(lambda: 7)
+    direct = WorkerRecorder(rows, clock, Plan(), HEADER.worker, HEADER.incarnation, HEADER.consumer_group, HEADER.shard)
+    to_file = FileRecorder(path, HEADER, KEYS, lambda: 1_007)
+    of_poll = [
+        (0, KEYS[0], 0, 5, True),
+        (2, None, 0, 7, True),
+        (None, None, None, 8, False),
+        (None, None, None, 9, True),
+    ]
+    for recorder in (direct, to_file):
+        recorder.assigned(0)
+        assert list(recorder.delivered_together(2, of_poll)) == [0, 1, 2, 3]
+        assert list(recorder.delivered_together(1, [])) == []
+        assert list(recorder.delivered_together(0, of_poll[:1])) == [4]
+        recorder.handler_started(2)
+        assert recorder.delivered(4, KEYS[1], 1, 0, 17, 0, 17) == 5
+    replayed_rows = RunRows()
+    replay(path, replayed_rows, Plan(), KEYS)
+    assert replayed_rows.tables == rows.tables
+
+
 def test_both_recorders_have_the_same_methods_and_the_format_knows_each():
     def public(kind):
         return {
@@ -106,7 +143,7 @@ def test_both_recorders_have_the_same_methods_and_the_format_knows_each():
     of_rows, of_file = public(WorkerRecorder), public(FileRecorder)
     del of_file["clock"], of_file["close"]
     assert of_file == of_rows
-    assert {call.method for call in CALLS} == set(of_rows)
+    assert {call.method for call in CALLS} == set(of_rows) - {"delivered_together"}
     for call in CALLS:
         names = {*call.words, *(name for name, _ in call.integers)}
         assert names == set(of_rows[call.method].parameters) - {"self"}
@@ -116,10 +153,11 @@ def test_a_foreign_key_is_not_taken_for_no_key(tmp_path):
     _, _, path, recorder = both(tmp_path)
     recorder.delivered(3, "somebody else's", 1, 0, 1, 0, 1)
     recorder.delivered(3, None, 1, 0, 2, 0, 2)
+    recorder.delivered_together(0, [(3, "somebody else's", 1, 1, True), (3, None, 1, 2, True)])
     rows = RunRows()
     replay(path, rows, Plan(), KEYS)
     keys = [row[4] for row in rows.tables["deliveries"]]
-    assert keys == [FOREIGN, None]
+    assert keys == [FOREIGN, None] * 2
     assert FOREIGN not in KEYS
 
 
@@ -136,45 +174,85 @@ def test_every_word_of_a_start_can_be_recorded(tmp_path):
     ]
 
 
-def test_a_torn_end_at_every_byte_loses_one_record_at_most(tmp_path):
+def ends_of(data):
+    """Where records end in a file: after how many bytes how many deliveries and other calls are whole."""
+    at, count = len(HEADER.pack()), 0
+    found = {at: 0}
+    while at < len(data):
+        kind = data[at] - 1
+        several = BATCH_HEAD.unpack_from(data, at)[3] if kind == BATCH else 1
+        at += BATCH_HEAD.size + 40 * several + TAIL.size if kind == BATCH else FORMS[kind].whole.size
+        count += several
+        found[at] = count
+    return found
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_a_torn_end_at_every_byte_loses_one_record_at_most(tmp_path, zeros):
+    """Whether the rest of the block is still there, as after a kill, or the file was cut."""
     _, _, path, recorder = both(tmp_path)
+    recorder.delivered_together(2, [(number, KEYS[0], 0, number, True) for number in range(3)])
     work(recorder)
-    data = path.read_bytes()
-    start = len(HEADER.pack())
-    torn = tmp_path / "torn"
-    for length in range(start + 12 * RECORD_SIZE + 1):
-        torn.write_bytes(data[:length])
+    recorder.close()
+    data, start, torn = path.read_bytes(), len(HEADER.pack()), tmp_path / "torn"
+    ends, end = ends_of(data), 0
+    assert max(ends) == len(data)
+    for length in range(start if zeros else 0, min(len(data), 900) + 1):
+        torn.write_bytes(data[:length] + bytes(4_096 if zeros else 0))
         replayed = replay(torn, RunRows(), Plan(), KEYS)
         if length < start:
             assert (replayed.header, replayed.records, replayed.torn) == (None, 0, length)
-        else:
-            whole, rest = divmod(length - start, RECORD_SIZE)
-            assert (replayed.header, replayed.records, replayed.torn) == (HEADER, whole, rest)
+            continue
+        end = length if length in ends else end
+        assert (replayed.header, replayed.records) == (HEADER, ends[end])
+        assert replayed.torn == len(data[end:length].rstrip(b"\0"))
+
+
+def test_blocks_follow_on_each_other(tmp_path):
+    path = tmp_path / "worker.records"
+    recorder = FileRecorder(path, HEADER, KEYS)
+    several = [(number % 9, KEYS[0], 0, number, True) for number in range(5_000)]  # more than a batch may hold
+    for turn in range(3):
+        tokens = recorder.delivered_together(0, several)
+        assert list(tokens) == list(range(turn * 11_000, turn * 11_000 + 5_000))
+        for _ in range(6_000):
+            token = recorder.delivered(1, KEYS[1], 0, 0, 1, 0, 1)
+            recorder.handler_started(token)
+    assert path.stat().st_size % BLOCK_SIZE == 0
+    for _ in range(2):
+        replayed = replay(path, rows := RunRows(), Plan(), KEYS)
+        assert (replayed.records, replayed.torn) == (3 * 17_000, 0)
+        assert [row[11] for row in rows.tables["deliveries"][:5_000]] == list(range(5_000))
+        recorder.close()
+    assert path.stat().st_size % BLOCK_SIZE
 
 
 def test_every_flipped_byte_is_seen(tmp_path):
     _, _, path, recorder = both(tmp_path)
     recorder.delivered(4, KEYS[1], 1, 0, 17, 0, 17)
+    recorder.delivered_together(0, [(5, KEYS[2], 1, 18, True), (6, KEYS[0], 2, 19, True)])
     recorder.handler_started(0)
     data = path.read_bytes()
+    used = len(data.rstrip(b"\0"))
     broken = tmp_path / "broken"
-    for place in range(len(data)):
-        flipped = bytearray(data)
-        flipped[place] ^= 0x41
-        broken.write_bytes(flipped)
-        try:
-            replayed = replay(broken, RunRows(), Plan(), KEYS)
-        except HistoryError:
-            continue
-        # Only a length that reaches past the end is as good as a torn header.
-        assert replayed.header is None
-        assert 12 <= place < 16
+    for place in [*range(used + 100), len(data) - 1]:
+        for bits in (0x41, 0xFF):
+            flipped = bytearray(data)
+            flipped[place] ^= bits
+            broken.write_bytes(flipped)
+            try:
+                replayed = replay(broken, RunRows(), Plan(), KEYS)
+            except HistoryError:
+                continue
+            # A length that reaches past the end is as good as a torn header; a kind alone, as a torn record.
+            assert replayed.header is None
+            assert 12 <= place < 16
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"garbage", b"\0" * 4096, b"PAR1" * 30, HEADER.pack()[:-1] + b"?", HEADER.pack() + b"\0" * RECORD_SIZE],
-    ids=["text", "zeros", "parquet", "checksum of header", "zero record"],
+    [b"garbage", b"\0" * 4096, b"PAR1" * 30, HEADER.pack()[:-1] + b"?", HEADER.pack() + b"\0\1"],
+    ids=["text", "zeros", "parquet", "checksum of header", "no record"],
 )
 def test_garbage_is_refused(tmp_path, data):
     path = tmp_path / "worker.records"
@@ -184,30 +262,45 @@ def test_garbage_is_refused(tmp_path, data):
 
 
 def test_another_format_version_is_refused_by_its_number(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "FORMAT", 2)
+    monkeypatch.setattr(records, "FORMAT", 9)
     path = tmp_path / "worker.records"
     FileRecorder(path, HEADER, KEYS).close()
     monkeypatch.undo()
-    with pytest.raises(HistoryError, match="version 2, and this mqverify reads 1"):
+    with pytest.raises(HistoryError, match="version 9, and this mqverify reads 2"):
         replay(path, RunRows(), Plan(), KEYS)
 
 
-NULLS = (records.NULL,) * 10
+def pack(kind, stamp, *fields, code=None):
+    body = FORMS[kind].body.pack(FORMS[kind].code if code is None else code, stamp, *fields)
+    return body + TAIL.pack(crc32(body), MARK)
+
+
+def pack_batch(stamp, *deliveries):
+    head = BATCH_HEAD.pack(*batch_head(stamp, 0, len(deliveries)))
+    body = head + b"".join(struct.pack("<5q", *delivery) for delivery in deliveries)
+    return body + TAIL.pack(crc32(body), MARK)
+
+
+NULL = records.NULL
 
 
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        (pack(99, 0, 0, 0, 1, *NULLS), "unknown kind 99"),
-        (pack(0, 0, 0, 0, 1, 9, 1, *NULLS[2:]), "message cannot be 9"),
-        (pack(0, 0, 0, 0, 1, -1, 1, *NULLS[2:]), "message cannot be -1"),
-        (pack(0, 0, 0, 0, 1, *NULLS), "message cannot be None"),
-        (pack(1, 1, 0, 0, 1, 0, *NULLS[1:]), "token cannot be 0"),
-        (pack(2, 1, 0, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, records.NULL, 1), "key cannot be 3"),
-        (pack(2, 1, 0, 0, 1, 0, -3, 0, 0, 0, 0, 0, 0, records.NULL, 1), "key cannot be -3"),
-        (pack(2, 7, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, records.NULL, 1), "intact has the unknown code 7"),
-        (pack(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), "delivery cannot be 0"),
-        (pack(0, 0, 0, 0, -1, 0, 1, *NULLS[2:]), "do not increase"),
+        (pack(0, 1, 0, 1, NULL, code=code_of(99)), "unknown kind 99"),
+        (pack(0, 1, 9, 1, NULL), "message cannot be 9"),
+        (pack(0, 1, -1, 1, NULL), "message cannot be -1"),
+        (pack(0, 1, NULL, 1, NULL), "message cannot be None"),
+        (pack(1, 1, 1, 0, *[NULL] * 5), "token cannot be 0"),
+        (pack(2, 1, 1, 0, 3, 0, 0, 0, 0, 0, 0, NULL, 1), "key cannot be 3"),
+        (pack(2, 1, 1, 0, -3, 0, 0, 0, 0, 0, 0, NULL, 1), "key cannot be -3"),
+        (pack(2, 1, 7, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 1), "intact has the unknown code 7"),
+        (pack(2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), "delivery cannot be 0"),
+        (pack(0, -1, 0, 1, NULL), "do not increase"),
+        (pack(0, 5, 0, 1, NULL) * 2, "do not increase"),
+        (pack_batch(5, (0, 0, 0, 0, 1), (9, 0, 0, 1, 1)), "message cannot be 9"),
+        (pack_batch(5, (0, 0, 0, 0, 7)), "intact has the unknown code 7"),
+        (pack_batch(5, (0, 0, 0, 0, 1), (1, 0, 0, 1, 1)) + pack(0, 6, 0, 1, NULL), "do not increase"),
     ],
 )
 def test_hostile_records_are_refused(tmp_path, record, why):
@@ -238,8 +331,10 @@ def test_a_full_disk_is_said_and_ends_the_recording(tmp_path):
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, recorder._file)
     os.close(full)
+    several = [(0, KEYS[0], 0, 1, True)] * 4_000
+    recorder.delivered_together(0, several)
     with pytest.raises(HistoryError, match="No space left"):
-        recorder.assigned(0)
+        recorder.delivered_together(0, several)
     with pytest.raises(HistoryError, match="closed"):
         recorder.assigned(0)
 
@@ -269,7 +364,7 @@ from mqverify.history.files import FileRecorder
 from mqverify.history.records import WorkerHeader
 recorder = FileRecorder(Path(sys.argv[1]), WorkerHeader("consumer-1", "consumer", 0, "group", None, 1, 0), ["a"])
 for number in range(10**9):
-    token = recorder.delivered(0, "a", 0, 0, number, 0, number)
+    token = recorder.delivered_together(0, [(0, "a", 0, number, True)] * 20)[0] if number % 7 else recorder.assigned(0)
     if number % 1000 == 0:
         sys.stdout.write(f"{number}\\n")
         sys.stdout.flush()
@@ -289,5 +384,5 @@ def test_a_worker_killed_while_it_appends_loses_no_whole_record(tmp_path, wait):
     said = int(rest[-1]) if rest else said
     replayed = replay(path, RunRows(), Plan(), ["a"])
     assert replayed.records > said
-    assert replayed.torn < RECORD_SIZE
+    assert replayed.torn < BATCH_HEAD.size + 20 * 40 + TAIL.size
     assert replayed.header.worker == "consumer-1"

@@ -90,6 +90,26 @@ def test_a_trigger_fires_in_one_process_and_strikes_one(tmp_path):
     assert not is_armed(board)
 
 
+def test_each_fault_is_triggered_by_the_message_that_makes_its_count(tmp_path):
+    """Exactly, whoever sends it: also the later one, when who marks waits for the earlier one no more."""
+    board, planned = board_in(tmp_path, fault(at=100), fault(at=200))
+    for one in planned:
+        board.watch(one)
+
+    def work(number):
+        own, _ = board_in(tmp_path, fault(at=100), fault(at=200))
+        fired = []
+        mark = own.marker("handled", "billing", lambda one: fired.append((one, own.count("handled"))))
+        for message in range(MESSAGES):
+            if message % 4 != number:
+                mark(message)
+        assert set(fired) <= {(0, 100), (1, 200)}
+        return len(fired)
+
+    assert in_processes(4, work) == 2
+    assert board.count("handled") == MESSAGES
+
+
 def test_it_is_armed_in_the_step_that_makes_the_count(tmp_path):
     board, (planned,) = board_in(tmp_path, fault(at=3))
     board.watch(planned)

@@ -268,14 +268,17 @@ class KafkaConsumerClient:
         self._settled(tokens, "acked" if error is None else commit_outcome(error))
 
     def _receive(self, source: int, records: Sequence[Any], received: list[Received]) -> None:
-        decode, delivered = self._decode, self._recorder.delivered
+        decode = self._decode
+        seen: list[tuple[int | None, str | None, int | None, int, bool]] = []
         for record in records:
             message, key, sequence, intact = decode(record.value)
             if record.key is not None and message is not None:
-                key = record.key.decode(errors="replace")
-            offset = record.offset
+                key = str(record.key, "utf-8", "replace")
+            seen.append((message, key, sequence, record.offset, intact))
+        tokens = self._recorder.delivered_together(source, seen)
+        for token, (message, key, sequence, offset, intact), record in zip(tokens, seen, records, strict=True):
             facts = (message, key, sequence, source, offset, source, offset, intact)
-            received.append(Received(delivered(*facts), message, source, offset, facts, record))
+            received.append(Received(token, message, source, offset, facts, record))
         self._handed_out[source] = records[-1].offset + 1
 
     def _note_starts(self, batches: Mapping[Any, Sequence[Any]]) -> None:
