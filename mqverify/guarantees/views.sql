@@ -20,9 +20,12 @@ CREATE OR REPLACE TEMP MACRO the_message(number, its_key, its_sequence) AS
 CREATE OR REPLACE TEMP MACRO who(worker, incarnation) AS
   quoted(worker) || CASE WHEN incarnation > 1 THEN ' (incarnation ' || incarnation || ')' ELSE '' END;
 
--- The workers of a real run are processes of the operating system.
+-- The workers of a real run are processes of the operating system: consumer-2 (pid 4711), consumer-2 (incarnation 3, pid 4712)
 CREATE OR REPLACE TEMP TABLE processes AS
-SELECT run, who(worker, incarnation) AS actor, ' (pid ' || pid || ')' AS process FROM workers WHERE pid IS NOT NULL;
+SELECT
+  run, who(worker, incarnation) AS actor,
+  quoted(worker) || CASE WHEN incarnation > 1 THEN ' (incarnation ' || incarnation || ', pid ' ELSE ' (pid ' END || pid || ')' AS process
+FROM workers WHERE pid IS NOT NULL;
 
 -- group billing; the one that a spec without groups has is `group`
 CREATE OR REPLACE TEMP MACRO the_group(group_name) AS

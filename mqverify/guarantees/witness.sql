@@ -177,7 +177,7 @@ told AS (
   FROM witnessed AS w JOIN faults AS f ON f.run = w.run
   WHERE f.took_effect AND f.began_at IS NOT NULL
 )
-SELECT t.witness, t.weight, t.at_ns, t.actor || coalesce(k.process, '') AS actor, t.event, t.message, t.key, t.sequence, p.name AS partition, t.position
+SELECT t.witness, t.weight, t.at_ns, coalesce(k.process, t.actor) AS actor, t.event, t.message, t.key, t.sequence, p.name AS partition, t.position
 FROM told AS t
 JOIN witnessed AS w USING (witness)
 LEFT JOIN places AS p ON p.run = w.run AND p.id = t.place

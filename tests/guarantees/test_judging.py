@@ -130,6 +130,21 @@ def test_a_later_incarnation_is_named() -> None:
     assert "then by consumer-1 (incarnation 2) at" in history.verdict("at_most_once").reason
 
 
+def test_on_a_real_broker_the_process_of_each_actor_is_named() -> None:
+    history = History(world="real")
+    history.worker("producer-1", kind="producer", pid=41)
+    history.worker("consumer-1", pid=42, ended=5, ending="crashed")
+    history.worker("consumer-1", incarnation=2, pid=43)
+    history.send(0)
+    history.handle(0)
+    history.handle(0, incarnation=2)
+    witness = history.finding("at_most_once").witness
+    assert witness is not None
+    assert {event.actor for event in witness.events} == {
+        "producer-1 (pid 41)", "consumer-1 (pid 42)", "consumer-1 (incarnation 2, pid 43)",
+    }  # fmt: skip
+
+
 # --- verdicts
 
 

@@ -59,6 +59,7 @@ def test_the_crash_spec_has_the_same_verdicts_in_both_worlds(tmp_path: Path) -> 
         assert len(handlers) == 2
         assert handlers[0] != handlers[1], "another process, or another incarnation"
         assert "dies" in [event["event"] for event in events]
+        assert all(("pid " in name) == (answer is real) for name in handlers), "processes have ids"
     assert list(tmp_path.glob(".mqverify/runs/*")) == [], "a good run leaves no files"
 
 
