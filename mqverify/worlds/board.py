@@ -3,9 +3,9 @@
 A file, mapped by all, with a lock for what must be one step. A message that was counted is a byte in it, so a count is
 the number of these bytes, and who marks one needs no lock. Only while a fault waits for a count each new message takes
 the lock: the worker whose message makes the count arms the fault in that same step, and the first eligible worker that
-comes to the fault's point takes it, alone, or each of them takes its own. A worker looks for what is armed for it among
-bytes of its own, without the lock. Nobody may be stopped or killed by us while it holds the lock, so whoever does that
-holds it himself (`with board.lock`).
+comes to the fault's point takes it, alone, or each of them takes its own. A byte of its own tells a worker whether
+anything is armed for it; to read it needs no lock. Nobody may be stopped or killed by us while it holds the lock, so
+whoever does that holds it himself (`with board.lock`).
 """
 
 import fcntl
@@ -14,6 +14,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -30,7 +31,7 @@ _COUNT = struct.Struct("=q")
 # A fault's own two bytes, before the number of its strikes.
 _WATCHED, _FIRED = range(2)
 _SLOT_SIZE = 2
-# A fault's byte for each worker: 0 before it is armed.
+# A worker's byte for each fault: 0 before it is armed. Before these there is one that says whether any is armed.
 _ARMED, _OVER = 1, 2
 
 
@@ -80,7 +81,7 @@ class Board:
         self._skews_at = self._strikes_at + _COUNT.size * len(faults)
         self._slots_at = self._skews_at + _COUNT.size * len(workers)
         self._armed_at = self._slots_at + _SLOT_SIZE * len(faults)
-        self._seen_at = self._armed_at + len(faults) * len(workers)
+        self._seen_at = self._armed_at + (1 + len(faults)) * len(workers)
         size = self._seen_at + messages * len(counters)
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if os.fstat(file).st_size == 0:
@@ -170,15 +171,11 @@ class Board:
 
     def disarm(self, planned: PlannedFault) -> None:
         with self.lock:
-            self._disarm(planned)
+            self._disarm(planned, *self._workers)
 
-    def lookout(self, worker: str) -> Callable[[], bool]:
-        """A callable that says whether any fault is armed for the worker. It is asked at every point."""
-        begin = self._armed_at + len(self._faults) * self._workers[worker]
-        if not self._faults:
-            return lambda: False
-        end, armed, find = begin + len(self._faults), bytes([_ARMED]), self._map.find
-        return lambda: find(armed, begin, end) >= 0
+    def lookout(self, worker: str) -> Callable[[], int]:
+        """A callable that says whether any fault is armed for the worker: quick, since it is asked at every point."""
+        return partial(self._map.__getitem__, self._begin(worker))
 
     def is_armed(self, planned: PlannedFault, worker: str) -> bool:
         """Whether the fault may strike this worker now."""
@@ -193,14 +190,14 @@ class Board:
             if self._map[place] != _ARMED:
                 return False
             if _strikes_each(planned):
-                self._map[place] = _OVER
+                self._disarm(planned, worker)
                 return True
             strikes_at = self._strikes_at + _COUNT.size * planned.identity
             strikes = _COUNT.unpack_from(self._map, strikes_at)[0] + 1
             _COUNT.pack_into(self._map, strikes_at, strikes)
             most = _most_strikes(planned)
             if most is not None and strikes >= most:
-                self._disarm(planned)
+                self._disarm(planned, *self._workers)
             return True
 
     def skew(self, worker: str, by: int) -> None:
@@ -236,16 +233,21 @@ class Board:
         for worker in eligible:
             place = self._place(planned, worker)
             if not self._map[place]:
-                self._map[place] = _ARMED
+                self._map[place] = self._map[self._begin(worker)] = _ARMED
 
-    def _disarm(self, planned: PlannedFault) -> None:
+    def _disarm(self, planned: PlannedFault, *workers: str) -> None:
         """For good: whoever arms it late must not have it strike again."""
-        for worker in self._workers:
+        for worker in workers:
+            begin = self._begin(worker)
             self._map[self._place(planned, worker)] = _OVER
+            self._map[begin] = _ARMED in self._map[begin + 1 : begin + 1 + len(self._faults)]
+
+    def _begin(self, worker: str) -> int:
+        """A worker's bytes lie side by side."""
+        return self._armed_at + (1 + len(self._faults)) * self._workers[worker]
 
     def _place(self, planned: PlannedFault, worker: str) -> int:
-        """A worker's bytes lie side by side."""
-        return self._armed_at + len(self._faults) * self._workers[worker] + planned.identity
+        return self._begin(worker) + 1 + planned.identity
 
     def _is(self, planned: PlannedFault, what: int) -> bool:
         return self._map[self._slots_at + _SLOT_SIZE * planned.identity + what] == 1

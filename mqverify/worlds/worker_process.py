@@ -84,7 +84,9 @@ class RealContext:
         self._worker = task.worker.name
         self._armed = board.lookout(self._worker)
         self._may_be_skewed = any(fault.kind == "clock_skew" for fault in faults)
-        self.leads: Callable[[], None] | None = lambda: self.tell("leads", self.now())
+        self.leads: Callable[[], None] | None = None
+        if any("leader" in fault.fault.target for fault in faults):
+            self.leads = lambda: self.tell("leads", self.now())
 
     def tell(self, *words: Any) -> None:
         """Write one notice to the parent."""

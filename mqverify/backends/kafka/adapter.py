@@ -347,7 +347,8 @@ def _heard_when_leading(
 ) -> Mapping[str, Sequence[Any]]:
     """The same assignors, which tell when they are asked to assign: kafka-python asks only those of the group's leader.
 
-    See docs/facts/kafka.md and `ConsumerCoordinator._perform_assignment` of kafka-python.
+    docs/facts/kafka.md §C.1: the leader "computes the assignment client-side"; kafka-python does so in
+    `ConsumerCoordinator._perform_assignment`.
     """
 
     def telling(assignor: Any) -> Any:
