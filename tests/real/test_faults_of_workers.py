@@ -62,6 +62,9 @@ def test_each_of_all_consumers_dies_once_at_its_point(run):
     endings = {(row["worker"], row["incarnation"]): row["ending"] for row in table(rows, "workers")}
     for name in ("consumer-1", "consumer-2", "consumer-3"):
         assert (endings[name, 1], endings[name, 2]) == ("crashed", "finished")
+    pids = [row["pid"] for row in table(rows, "workers")]
+    assert len(set(pids)) == len(pids) == 8, "each incarnation is a process"
+    assert all(isinstance(pid, int) for pid in pids)
     times = Counter(row["message"] for row in table(rows, "deliveries") if row["result"] == "handled")
     assert set(times) == set(range(300))
     assert 1 <= sum(count > 1 for count in times.values()) <= 3
@@ -128,11 +131,3 @@ def test_a_killed_producer_sends_again_what_it_is_not_sure_of_and_goes_on_behind
     assert max(row["invoked_at"] for row in again) < min(
         row["invoked_at"] for row in sends if row["incarnation"] == 2 and row["try"] == 1
     )
-
-
-def test_the_history_knows_the_process_of_every_incarnation(run):
-    rows = run("[{crash: consumer, point: before_settle, when: {handled: 30%}, restart_after: 100ms}]")
-    pids = {(row["worker"], row["incarnation"]): row["pid"] for row in table(rows, "workers")}
-    assert len(pids) == 6
-    assert len(set(pids.values())) == 6
-    assert min(pids.values()) > 1
