@@ -29,6 +29,7 @@ __all__ = [
     "judge_parts",
     "judge_runs",
     "patience",
+    "patience_with_nobody",
     "run_simulated",
     "run_simulated_parts",
     "summarize",
@@ -51,12 +52,6 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     Longer than every T of its guarantees, the longest time-out of its settings and the workload's own pace, and at
     least ten minutes.
     """
-    times = [
-        int(value)
-        for expectation in scenario.spec.expectations(scenario.label).values()
-        for value in expectation.parameters.values()
-        if value.isdecimal()
-    ]
     workload = scenario.spec.workload
     pauses = [fault.handler[1] for fault in scenario.spec.faults if fault.handler is not None]
     pauses += [fault.by[1] for fault in scenario.spec.faults if fault.by is not None]
@@ -65,7 +60,21 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)
     settlings = [group.settle.every_time or 0 for group in groups]
     own_pace = 2 * max([between_sends, *pauses, *handlings, *settlings])
-    return max([least, backend.longest_wait(scenario.settings), own_pace, *times]) + SECOND
+    return max([least, backend.longest_wait(scenario.settings), own_pace, *_times_of_guarantees(scenario)]) + SECOND
+
+
+def patience_with_nobody(scenario: Scenario) -> int:
+    """How long a run goes on in which no worker is alive and none is to come, in nanoseconds."""
+    return max([0, *_times_of_guarantees(scenario)]) + SECOND
+
+
+def _times_of_guarantees(scenario: Scenario) -> list[int]:
+    return [
+        int(value)
+        for expectation in scenario.spec.expectations(scenario.label).values()
+        for value in expectation.parameters.values()
+        if value.isdecimal()
+    ]
 
 
 def run_simulated_parts(parts: Sequence[Part], until: float | None = None) -> list[Chunk]:

@@ -45,9 +45,18 @@ class _Appointment:
 
 
 class Conductor:
-    """One run. `patience` is how long nothing may progress before it gives up, in nanoseconds."""
+    """One run. `patience` is how long nothing may progress before it gives up, in nanoseconds; `with_nobody` is the
+    same while no worker is alive and none is to come, where that is not waited for as long."""
 
-    def __init__(self, world: World, scenario: Scenario, backend: Backend, plan: Plan, patience: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        scenario: Scenario,
+        backend: Backend,
+        plan: Plan,
+        patience: int,
+        with_nobody: int | None = None,
+    ) -> None:
         self.world = world
         self.plan = plan
         self.groups = scenario.groups
@@ -57,7 +66,8 @@ class Conductor:
         self._settings = scenario.settings
         self._workload = scenario.spec.workload
         self._keeps_effects = scenario.keeps_effects
-        self._patience = patience
+        self._patience_for_workers = patience
+        self._patience_with_nobody = patience if with_nobody is None else with_nobody
         self._agenda: list[_Appointment] = []
         self._appointments = 0
         self.roster = Roster()
@@ -261,6 +271,12 @@ class Conductor:
         return self.world.admin.behind(
             {state.group.name: self.roster.progress_of(state.group) or {} for state in states}
         )
+
+    @property
+    def _patience(self) -> int:
+        """With an empty agenda nobody comes any more but who is started when all is drained."""
+        nobody = self._producers_launched and not self.roster.live_workers(running=False)
+        return self._patience_with_nobody if nobody else self._patience_for_workers
 
     # --- the end -------------------------------------------------------------------------------------------------
 

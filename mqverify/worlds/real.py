@@ -77,6 +77,7 @@ class RealWorld:
         backend: Backend,
         plan: Plan,
         patience: int,
+        patience_with_nobody: int,
         site: Site,
         folder: Path,
         tell: Callable[[str], None],
@@ -86,7 +87,7 @@ class RealWorld:
         self.folder = folder
         self._scenario = scenario
         self._backend = backend
-        self._patience = patience
+        self._patience = patience, patience_with_nobody
         self._site = site
         self._tell = tell
         self._passed: list[str] = []
@@ -119,7 +120,7 @@ class RealWorld:
 
     def run(self) -> Outcome:
         """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""
-        conductor = Conductor(self, self._scenario, self._backend, self.plan, self._patience)
+        conductor = Conductor(self, self._scenario, self._backend, self.plan, *self._patience)
         try:
             outcome = conductor.conduct()
         except BaseException:

@@ -12,7 +12,7 @@ from mqverify.history.recorder import RunRows
 from mqverify.units import SECOND
 from mqverify.workload.plan import draw_plan
 from mqverify.worlds.base import Scenario, backend_of
-from mqverify.worlds.chunk import Chunk, judge_runs, patience, summarize
+from mqverify.worlds.chunk import Chunk, judge_runs, patience, patience_with_nobody, summarize
 from mqverify.worlds.conductor import Outcome
 from mqverify.worlds.real import RealWorld, new_run_folder
 from mqverify.worlds.sites import Sites
@@ -103,7 +103,7 @@ def _run(
 ) -> tuple[RunRows, Outcome]:
     plan = draw_plan(scenario.spec.workload, seed)
     least = patience(scenario, backend, _LEAST_PATIENCE)
-    world = RealWorld(scenario, backend, plan, least, site, folder, tell)
+    world = RealWorld(scenario, backend, plan, least, patience_with_nobody(scenario), site, folder, tell)
     try:
         outcome = world.run()
     except BaseException:

@@ -333,6 +333,25 @@ def test_a_rejected_commit_is_no_place_to_start() -> None:
     assert history.verdict("legal_resume").verdict == "violated"
 
 
+@pytest.mark.parametrize(("start", "expected"), [(3, "held"), (1, "violated"), (0, "violated")])
+def test_what_a_group_was_observed_to_stand_at_is_where_it_resumes(start: int, expected: str) -> None:
+    """Its client committed 3 and told nobody; what it had told of before is overwritten."""
+    history = one_consumer()
+    history.commit(below=1)
+    history.commit("mqverify", below=3, settled_by="observed")
+    history.assign("consumer-2", start=start, start_from="committed")
+    assert read_all(history).verdict("legal_resume").verdict == expected
+
+
+def test_somebody_is_said_to_have_committed_what_was_only_observed() -> None:
+    history = one_consumer()
+    history.commit("mqverify", below=3, settled_by="observed")
+    history.handles((0, 1))
+    verdict = read_all(history).verdict("settle_safety")
+    assert verdict.reason is not None
+    assert verdict.reason.startswith("somebody of the group committed offset 3 of orders-0, which covers message 2 ")
+
+
 def test_a_first_start_has_nothing_to_resume() -> None:
     assert one_consumer().verdict("legal_resume").verdict == "inconclusive"
 

@@ -47,7 +47,7 @@ def stand_in(tmp_path, monkeypatch):
         monkeypatch.setattr(children.subprocess, "Popen", instead)
         task = {
             "scenario": None, "seed": 0, "worker": WORKER, "endpoint": Endpoint(""), "prefix": "",
-            "clock": RunClock(0, 0), "folder": tmp_path, "before": Before(),
+            "clock": RunClock.starting_now(tmp_path), "folder": tmp_path, "before": Before(),
         }  # fmt: skip
         started.append(Child(len(started), task))
         return started[-1]
@@ -143,7 +143,7 @@ def test_what_cannot_be_started_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(children.subprocess, "Popen", full)
     world = RealWorld.__new__(RealWorld)
-    world._children, world.folder, world._clock = [], tmp_path, RunClock(0, 0)
+    world._children, world.folder, world._clock = [], tmp_path, RunClock.starting_now(tmp_path)
     world._scenario, world._site, world._prefix = None, SimpleNamespace(endpoint=Endpoint("")), ""
     world.plan = type("Plan", (), {"seed": 0})
     before = len(list(Path("/dev/fd").iterdir()))

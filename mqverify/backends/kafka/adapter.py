@@ -2,10 +2,9 @@
 
 A partition is a place and a source; its number names it. Commits name explicit offsets, last handled + 1, never the
 client's position; what the client commits by itself (`settle: automatic`) is told by the look-alike, as an observer,
-and of kafka-python by `automatic.py`.
-Where the group's sink keeps positions, it seeks to them in every partition that it is assigned. Kafka hands nothing out
-again: a retry is in place, a skip is a commit past the message, parking is a record in a dead-letter topic and then the
-same.
+and of kafka-python by `automatic.py`. Where the group's sink keeps positions, it seeks to them in every partition that
+it is assigned. Kafka hands nothing out again: a retry is in place, a skip is a commit past the message, parking is a
+record in a dead-letter topic and then the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence

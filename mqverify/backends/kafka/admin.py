@@ -1,8 +1,8 @@
 """Provisioning and fresh reading through kafka-python's API, outside all consumer groups."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mqverify.backends.base import Brokers, NotDone
@@ -11,7 +11,8 @@ from mqverify.backends.kafka.binding import Binding, parks, stored_size
 from mqverify.backends.kafka.removal import remove_groups, remove_topics
 from mqverify.backends.kafka.replicas import Replicas, Trouble, patiently
 from mqverify.faults.plan import PlannedFault
-from mqverify.history.recorder import RunRows
+from mqverify.history.recorder import Row, RunRows
+from mqverify.history.tables import TABLES
 from mqverify.units import SECOND
 from mqverify.workload.groups import ConsumerGroup
 
@@ -20,6 +21,8 @@ __all__ = ["KafkaAdmin"]
 _EMPTY_POLLS_ALLOWED = 20
 _READER_POLL_MS = 500
 _READER_RECORDS = 100_000
+_MOST_LOOKS = 5
+_RECORD_TIME = TABLES["log"].column_names[2:].index("record_time")
 _NEXT_POLL = 1.0
 """Seconds after which a consumer has polled again, and with that has committed what was due."""
 
@@ -39,6 +42,23 @@ class _Place:
     number: int
     kind: str
     group: str | None = None
+
+
+@dataclass(slots=True)
+class _Look:
+    """One pass of the reader over all partitions."""
+
+    places: Mapping[Any, _Place]
+    troubled: Collection[Any]
+    """Partitions that do not tell their end now, or have no leader."""
+    first: Mapping[Any, int]
+    ends: Mapping[Any, int]
+    read_at: int
+    read_to: dict[Any, int]
+    found: dict[Any, int] = field(default_factory=dict)
+    """How many records, by partition."""
+    log: list[Row] = field(default_factory=list)
+    complete: bool = False
 
 
 class KafkaAdmin:
@@ -189,9 +209,30 @@ class KafkaAdmin:
         self._admin.close()
 
     def read(self, rows: RunRows, stamp: Callable[[], int], reading: int, reason: str) -> int:
-        """Read every partition from its beginning to the end that the broker names first."""
+        """Read every partition from its beginning to the end that the broker names first.
+
+        What is removed meanwhile would seem to be missing, so then all is read again; where that happens every time,
+        the partition counts as not read.
+        """
+        for _ in range(_MOST_LOOKS):
+            look = self._look(stamp, reading)
+            moved = self._moved(look)
+            if not moved:
+                break
+        rows.tables["log"].extend(look.log)
+        times = [row[_RECORD_TIME] for row in look.log]
+        self._oldest, self._read_all = min(times, default=None), look.complete and not moved
+        rows.add("readings", reading, "partition", None, "read_uncommitted", reason, self._read_all)
+        for partition, place in look.places.items():
+            begin = look.first.get(partition, 0)
+            end = _END_UNKNOWN if partition in look.troubled else look.ends[partition]
+            reached = begin if partition in moved else max(look.read_to.get(partition, 0), begin)
+            rows.add("bounds", reading, place.kind, place.group, place.number, begin, end, reached, look.read_at)
+        return reading + 1
+
+    def _look(self, stamp: Callable[[], int], reading: int) -> "_Look":
+        """Read every partition once."""
         consumer = self._consumer()
-        self._oldest = None
         for place in self._dead_letters:  # it asks for topics that it does not know yet, as offsets do not
             consumer.partitions_for_topic(place.partition.topic)
         places = {place.partition: place for place in [*self._main_places(), *self._dead_letters]}
@@ -201,7 +242,7 @@ class KafkaAdmin:
         read_at = stamp()  # what was removed was gone by now, and what is acknowledged by now lies before the ends
         ends = consumer.end_offsets(led)
         waiting = {partition: ends[partition] for partition in led if first[partition] < ends[partition]}
-        read_to = dict(first)
+        look = _Look(places, troubled, first, ends, read_at, dict(first))
         if waiting:
             consumer.assign(list(waiting))
             for partition in waiting:
@@ -211,37 +252,45 @@ class KafkaAdmin:
             batches = consumer.poll(timeout_ms=_READER_POLL_MS, max_records=_READER_RECORDS)
             empty_polls = 0 if batches else empty_polls + 1
             for partition, records in batches.items():
-                self._log(rows, reading, places[partition], records, ends[partition])
+                look.found[partition] = look.found.get(partition, 0) + self._log(look, reading, partition, records)
             for partition in list(waiting):
                 position = consumer.position(partition)
-                read_to[partition] = min(position, ends[partition])
+                look.read_to[partition] = min(position, ends[partition])
                 if position >= waiting[partition]:
                     del waiting[partition]
-        self._read_all = complete = not waiting and not troubled
-        rows.add("readings", reading, "partition", None, "read_uncommitted", reason, complete)
-        for partition, place in places.items():
-            begin = first.get(partition, 0)
-            end = _END_UNKNOWN if partition in troubled else ends[partition]
-            reached = max(read_to.get(partition, 0), begin)
-            rows.add("bounds", reading, place.kind, place.group, place.number, begin, end, reached, read_at)
-        return reading + 1
+        look.complete = not waiting and not troubled
+        return look
 
-    def _log(self, rows: RunRows, reading: int, place: _Place, records: Sequence[Any], end: int) -> None:
+    def _moved(self, look: "_Look") -> set[Any]:
+        """Of which partitions something was removed while they were read: fewer records, and a later beginning."""
+        fewer = [
+            partition
+            for partition, reached in look.read_to.items()
+            if look.found.get(partition, 0) < reached - look.first[partition]
+        ]
+        if not fewer:
+            return set()
+        first = self._consumer().beginning_offsets(fewer)
+        return {partition for partition in fewer if first[partition] > look.first[partition]}
+
+    def _log(self, look: "_Look", reading: int, partition: Any, records: Sequence[Any]) -> int:
+        """Note records as rows of `log`; how many there were."""
         decode, since_start = self._binding.plan.payloads.decode, self._binding.since_start
-        log, number = rows.tables["log"], place.number
+        place, end = look.places[partition], look.ends[partition]
+        number, found = place.number, 0
         for record in records:
             offset = record.offset
             if offset >= end:
                 break
+            found += 1
             message, key, sequence, intact = decode(record.value)
             size = stored_size(record.serialized_key_size, record.serialized_value_size)
-            record_time = since_start(record.timestamp)
-            self._oldest = record_time if self._oldest is None else min(self._oldest, record_time)
             row = [
                 reading, place.kind, place.group, number, offset, number, offset, message, key, sequence,
-                record_time, size, "committed", intact,
+                since_start(record.timestamp), size, "committed", intact,
             ]  # fmt: skip
-            log.append(row)
+            look.log.append(row)
+        return found
 
     def _create_topic(self, name: str, partitions: int) -> None:
         settings = self._binding.settings
