@@ -124,12 +124,9 @@ class KafkaBackend:
             from mqverify.backends.kafka.foreign import ForeignSite
 
             return ForeignSite(Endpoint(target, access or {}))
-        from mqverify.backends.kafka.local import LocalCluster
-        from mqverify.backends.kafka.site import LocalSite
+        from mqverify.backends.kafka.site import start_local
 
-        cluster = LocalCluster(_brokers(target) or 1, settings.native("broker"))
-        cluster.start(tell)
-        return LocalSite(cluster)
+        return start_local(_brokers(target) or 1, settings.native("broker"), tell)
 
     def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
         return Endpoint(endpoint.address, {**endpoint.options, "proxy_url": proxy})

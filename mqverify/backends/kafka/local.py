@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,6 +72,7 @@ class LocalCluster:
         self._version = ""
         self._processes: Processes | None = None
         self._killed: set[int] = set()
+        self._lives_on = False
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
@@ -94,6 +96,11 @@ class LocalCluster:
         if self._folder is None:
             raise RuntimeError("the cluster is not started")
         return self._folder
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """Of the brokers, in the order of their numbers."""
+        return [self._layout.ports[broker] for broker in self.numbers()]
 
     @property
     def nodes(self) -> Sequence[int]:
@@ -133,6 +140,12 @@ class LocalCluster:
     def unclean_elections(self, topic: str) -> Sequence[UncleanElection]:
         """Those of the topic's partitions so far, as the controller told of them."""
         return unclean_elections(self.log(self._layout.controller), topic)
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copy the logs of all nodes: to `broker.log` where there is one, else to `broker-1.log` and so on."""
+        for node in self.nodes:
+            with suppress(OSError, RuntimeError):
+                shutil.copy(self.log(node), folder / ("broker.log" if len(self.nodes) == 1 else f"broker-{node}.log"))
 
     # --- Brokers (backends/base.py) ----------------------------------------------------------------------------------
 
@@ -231,7 +244,7 @@ class LocalCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.close()
 
     # --- clusters that outlive us ------------------------------------------------------------------------------------
 
@@ -246,6 +259,7 @@ class LocalCluster:
         }
         (self.folder / _STATE).write_text(json.dumps(state))
         self._running().keep()
+        self._lives_on = True
 
     @classmethod
     def attach(cls, folder: Path) -> Self:
@@ -266,13 +280,22 @@ class LocalCluster:
         cluster._layout = Layout(ports, {}, int(state["controller_port"]))
         cluster._version = str(state["version"])
         cluster._killed = set(cluster.nodes) - set(cluster.pids)
+        cluster._lives_on = True
         return cluster
 
-    def let_go(self) -> None:
-        """Leave a cluster that was kept as it is, but for brokers that we paused: they are resumed."""
-        processes, self._processes, self._folder = self._processes, None, None
+    def close(self) -> None:
+        """Stop it, unless it is kept: then it is left as it is, but for brokers that we paused; they are resumed."""
+        if not self._lives_on:
+            self.stop()
+            return
+        processes, self._processes = self._processes, None
         if processes is not None:
             processes.let_go()
+
+    @property
+    def supervised(self) -> bool:
+        """Whether somebody answers for its processes."""
+        return self._processes is not None and self._processes.answers()
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
