@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from mqverify.backends.checks import Check
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
@@ -289,6 +290,9 @@ class Backend(Protocol):
 
     def own_brokers(self, target: str) -> int | None:
         """How many server processes there will be that are ours to break; None where none is."""
+
+    def examine(self, target: str | None) -> Iterable[Check]:
+        """What it takes to get to this target and what can be done there; without one, what it could use here."""
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """Scenarios with equal keys can be run on one site."""

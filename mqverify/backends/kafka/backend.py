@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, Literal
 
 from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
+from mqverify.backends.checks import Check
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
@@ -104,6 +105,13 @@ class KafkaBackend:
         """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
         named = re.fullmatch(r"local(?::([1-9]))?", target)
         return None if named is None else int(named[1] or 1)
+
+    def examine(self, target: str | None) -> Iterable[Check]:
+        from mqverify.backends.kafka.diagnosis import cluster_checks, local_checks
+
+        if target is None or _brokers(target) is not None:
+            return local_checks(needed=target is not None)
+        return cluster_checks(Endpoint(target))
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """A broker that is started has the settings of those whom it is started for; others have what they have."""

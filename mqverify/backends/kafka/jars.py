@@ -24,7 +24,16 @@ from pathlib import Path
 
 from mqverify.errors import BackendUnavailable
 
-__all__ = ["KAFKA_VERSION", "KafkaJars", "NoKafka", "cache_folder", "find_jars", "find_java"]
+__all__ = [
+    "KAFKA_VERSION",
+    "KafkaJars",
+    "NoKafka",
+    "cache_folder",
+    "find_jars",
+    "find_java",
+    "has_jars",
+    "jars_of_home",
+]
 
 KAFKA_VERSION = "4.4.0"
 _LOG4J_VERSION = "2.25.5"
@@ -101,14 +110,24 @@ def _java_version(text: str) -> int | None:
     return int(found[2] or 0) if major == 1 else major
 
 
+def has_jars() -> bool:
+    """Whether the cache has them, whole."""
+    return _is_whole(cache_folder())
+
+
+def jars_of_home() -> KafkaJars | None:
+    """Those of KAFKA_HOME; None if it is not set. Raises BackendUnavailable if it is no Kafka that we can run."""
+    home = os.environ.get("KAFKA_HOME")
+    return _from_home(Path(home)) if home else None
+
+
 def find_jars(progress: Callable[[str], None]) -> KafkaJars:
     """The jars of a Kafka, fetched by Maven at first use; `progress` is told what takes long.
 
     Raises NoKafka, or another BackendUnavailable where KAFKA_HOME is wrong: it was asked for, so nothing replaces it.
     """
-    home = os.environ.get("KAFKA_HOME")
-    if home:
-        return _from_home(Path(home))
+    if (of_home := jars_of_home()) is not None:
+        return of_home
     folder = cache_folder()
     if _is_whole(folder):
         return KafkaJars(KAFKA_VERSION, folder, "cache")
