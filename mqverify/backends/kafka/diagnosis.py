@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from mqverify.backends.base import Endpoint
-from mqverify.backends.checks import Check
+from mqverify.backends.checks import Check, State
 from mqverify.backends.kafka.cluster_health import open_admin
 from mqverify.backends.kafka.container import IMAGE, why_no_container
 from mqverify.backends.kafka.jars import KAFKA_VERSION, cache_folder, find_java, has_jars, jars_of_home
@@ -20,7 +20,7 @@ __all__ = ["cluster_checks", "local_checks"]
 
 def local_checks(needed: bool) -> Iterator[Check]:
     """What a local Kafka can be started from. `needed`: whether that was asked for. Nothing is fetched or started."""
-    lacking = "missing" if needed else "absent"
+    lacking: State = "missing" if needed else "absent"
     java, java_error = _tried(find_java)
     home = os.environ.get("KAFKA_HOME")
     of_home, home_error = _tried(jars_of_home) if home else (None, None)
@@ -42,12 +42,11 @@ def local_checks(needed: bool) -> Iterator[Check]:
         else Check("Docker", "absent", no_container)
     )
     kept = find_kept()
-    up = (
-        f"{kept.bootstrap}, {_alive(kept.alive(), kept.numbers())}" if kept else "none, `mqverify up` keeps one running"
-    )
-    if kept:
+    if kept is None:
+        yield Check("kept by `up`", "absent", "none", "mqverify up")
+    else:
+        yield Check("kept by `up`", "ok", f"{kept.bootstrap}, {_alive(kept.alive(), kept.numbers())}")
         kept.close()
-    yield Check("kept by `up`", "ok" if kept else "absent", up)
     jars = of_home if home else cached or maven
     if java and jars:
         source = "KAFKA_HOME" if home else "the cache" if cached else "Maven, at first use"
@@ -84,6 +83,7 @@ def _rights(admin: Any) -> Iterator[Check]:
 
     topic = f"mqverify-doctor-{secrets.token_hex(4)}"
     resource: Any = ConfigResource
+    changed = resource("topic", topic, {"retention.ms": "1"})
     created = False
 
     def create() -> None:
@@ -97,7 +97,7 @@ def _rights(admin: Any) -> Iterator[Check]:
         (
             "change settings",
             "AlterConfigs",
-            lambda: admin.alter_configs([resource("topic", topic, {"retention.ms": "1"})]),
+            lambda: admin.alter_configs([changed]),
         ),
         ("delete topics", "Delete", lambda: admin.delete_topics([topic])),
     )
