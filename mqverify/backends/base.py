@@ -292,7 +292,10 @@ class Backend(Protocol):
         """How many server processes there will be that are ours to break; None where none is."""
 
     def examine(self, target: str | None) -> Iterable[Check]:
-        """What it takes to get to this target and what can be done there; without one, what it could use here."""
+        """What it takes to get to this target and what can be done there; without one, what it could use here.
+
+        Raises UsageError for what is no target of its.
+        """
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """Scenarios with equal keys can be run on one site."""

@@ -12,6 +12,7 @@ from mqverify.backends.checks import Check
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
+from mqverify.errors import UsageError
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
@@ -111,6 +112,8 @@ class KafkaBackend:
 
         if target is None or _brokers(target) is not None:
             return local_checks(needed=target is not None)
+        if not re.fullmatch(r"[^\s,]+:\d+(,[^\s,]+:\d+)*", target):
+            raise UsageError(f"-b kafka={target}: no such target; there is local, local:3, HOST:PORT[,HOST:PORT]")
         return cluster_checks(Endpoint(target))
 
     def site_key(self, target: str, settings: Any) -> Hashable:
