@@ -5,13 +5,10 @@ moment that it takes to end them: however mqverify ends, SIGKILL included, no br
 a folder named by its id within the cluster's: `server.properties`, `data` and `broker.log`.
 """
 
-import base64
 import json
 import shutil
-import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,18 +16,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from mqverify.backends.base import Endpoint
-from mqverify.backends.kafka.broker_logs import LOGGING, UncleanElection, log_tail, unclean_elections
+from mqverify.backends.kafka.broker_logs import UncleanElection, log_tail, unclean_elections
+from mqverify.backends.kafka.class_archive import ClassArchive
 from mqverify.backends.kafka.cluster_health import await_brokers, await_whole, open_admin
 from mqverify.backends.kafka.jars import KafkaJars, find_jars, find_java
 from mqverify.backends.kafka.layout import LARGEST_CLUSTER, Layout, free_ports
 from mqverify.backends.kafka.local_security import SCRAM_MECHANISMS, Secured, Security, secure
+from mqverify.backends.kafka.nodes import PORT_TAKEN, format_nodes, java_command, launch, lay_out, log_of, prepare
 from mqverify.backends.kafka.processes import NodeProcess, Processes
 from mqverify.errors import BackendLost, BackendUnavailable
 
 __all__ = ["LocalCluster"]
 
-_READY = b"Kafka Server started"
-_PORT_TAKEN = b"Address already in use"
 _PORT_TRIES = 5
 _STATE = "cluster.json"
 _STATE_FORMAT = 1
@@ -73,6 +70,7 @@ class LocalCluster:
         self._processes: Processes | None = None
         self._killed: set[int] = set()
         self._lives_on = False
+        self._archive: ClassArchive | None = None
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
@@ -128,7 +126,7 @@ class LocalCluster:
         return bool(self.nodes) and set(self.pids) == set(self.nodes)
 
     def log(self, node: int) -> Path:
-        return self.folder / str(node) / "broker.log"
+        return log_of(self.folder, node)
 
     def log_tail(self) -> str:
         """The last lines of the log of a node, of one that is not there if there is any; empty if there is no log."""
@@ -167,9 +165,7 @@ class LocalCluster:
         """Raises BackendLost if it does not come up; does nothing to one that is alive."""
         if number in self.alive():
             return
-        deadline = time.monotonic() + self._timeout
-        beginnings = {number: self._launch(number)}
-        if (wrong := self._came_up(beginnings, deadline)) is not None:
+        if (wrong := launch(self._running(), self.folder, [number], self._timeout)) is not None:
             raise BackendLost(self._told(f"broker {number} {wrong}"))
         self._killed.discard(number)
 
@@ -189,9 +185,8 @@ class LocalCluster:
         for number in self.paused():
             self.resume(number)
         deadline = time.monotonic() + self._timeout
-        dead = [node for node in self._layout.nodes if node not in self.pids]
-        beginnings = {node: self._launch(node) for node in dead}
-        if (wrong := self._came_up(beginnings, deadline)) is not None:
+        dead = [node for node in self.nodes if node not in self.pids]
+        if (wrong := launch(self._running(), self.folder, dead, self._timeout)) is not None:
             raise BackendLost(self._told(wrong))
         self._killed.clear()
         address = self._layout.inner_address(self.numbers()[0])
@@ -231,6 +226,7 @@ class LocalCluster:
 
     def stop(self) -> None:
         """End all processes (SIGKILL: nothing of it is needed any more) and remove the folder. Twice does no harm."""
+        self._leave_class_archive()
         self._end_processes()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -300,26 +296,27 @@ class LocalCluster:
     # --- how ---------------------------------------------------------------------------------------------------------
 
     def _start(self, java: str, jars: KafkaJars) -> None:
-        deadline = time.monotonic() + self._timeout
-        (self.folder / "libs").symlink_to(jars.folder, target_is_directory=True)
-        (self.folder / "log4j2.properties").write_text(LOGGING)
+        folder, deadline = self.folder, time.monotonic() + self._timeout
+        prepare(folder, jars)
         if self._security is not None:
-            self._secured = secure(self._security, self.folder, java)
-        command = _java(java, "kafka.Kafka", "server.properties")
-        self._processes = Processes.launch(self.folder, command)
+            self._secured = secure(self._security, folder, java)
+        self._archive = ClassArchive(java, jars, folder)
+        options = self._archive.options
+        command = java_command(java, options, "kafka.Kafka", "server.properties")
+        self._processes = Processes.launch(folder, command)
         for left in reversed(range(_PORT_TRIES)):
             self._layout = self._new_layout()
-            self._lay_out(self._layout)
-            if not (self.folder / "1" / "data").exists():
-                self._format(java, deadline)
-            beginnings = {node: self._launch(node) for node in self._layout.nodes}
-            wrong = self._came_up(beginnings, deadline)
+            lay_out(folder, self._layout)
+            wrong = format_nodes(folder, self._layout, java, options if self._archive.is_there else (), self._timeout)
+            if wrong is not None:
+                raise self._failed(wrong)
+            wrong = launch(self._processes, folder, self.nodes, self._timeout)
             if wrong is None:
                 break
-            taken = any(_PORT_TAKEN in self.log(node).read_bytes() for node in self._layout.nodes)
+            taken = any(PORT_TAKEN in self.log(node).read_bytes() for node in self.nodes)
             if not taken or not left or self._first_port is not None:
                 raise self._failed(wrong)
-            for node in self._layout.nodes:
+            for node in self.nodes:
                 self._processes.kill(node)
                 self.log(node).unlink()
         self._await_clients(deadline)
@@ -340,59 +337,6 @@ class LocalCluster:
             *((self._secured.properties, self._secured.protocol) if self._secured else ()),
         )
 
-    def _lay_out(self, layout: Layout) -> None:
-        """A folder for each node. Java is started in it with relative paths, so no odd name of a folder can harm."""
-        for node in layout.nodes:
-            folder = self.folder / str(node)
-            (folder / "tmp").mkdir(parents=True, exist_ok=True)
-            (folder / "server.properties").write_text(layout.properties(node))
-
-    def _format(self, java: str, deadline: float) -> None:
-        """The controller's folder is Kafka's affair. A broker beside it needs to know only who it is, and in 4.4
-        `format` writes nothing else for it: `MetaProperties`, version 1. That spares a start of Java each.
-        """
-        cluster = _random_id()
-        command = _java(java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
-        folder = self.folder / str(self._layout.controller)
-        with (folder / "format.log").open("wb") as log:
-            try:
-                status = subprocess.run(
-                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    timeout=max(1.0, deadline - time.monotonic()),
-                ).returncode  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise self._failed(f"did not format its folder within {self._timeout:g} s") from None
-        if status != 0:
-            raise self._failed("could not format its folder")
-        for node in set(self._layout.nodes) - {self._layout.controller}:
-            data = self.folder / str(node) / "data"
-            data.mkdir()
-            who = {"version": 1, "cluster.id": cluster, "node.id": node, "directory.id": _random_id()}
-            (data / "meta.properties").write_text("".join(f"{name}={value}\n" for name, value in who.items()))
-
-    def _launch(self, node: int) -> int:
-        """Start a node; where in its log what it writes from now on begins."""
-        log = self.log(node)
-        beginning = log.stat().st_size if log.exists() else 0
-        self._running().start(node)
-        return beginning
-
-    def _came_up(self, beginnings: Mapping[int, int], deadline: float) -> str | None:
-        """Wait until all that were launched say that they are ready. None, or what went wrong."""
-        waiting = dict(beginnings)
-        while waiting:
-            ended = [node for node in waiting if node not in self.pids]
-            for node, beginning in list(waiting.items()):
-                if _READY in _bytes_from(self.log(node), beginning):
-                    del waiting[node]
-            if any(node in waiting for node in ended):
-                return "ended while it started"
-            if time.monotonic() > deadline:
-                return f"did not come up within {self._timeout:g} s"
-            if waiting:
-                time.sleep(0.02)
-        return None
-
     def _await_clients(self, deadline: float) -> None:
         """Wait until a client finds all brokers in the metadata, and, where they have to be created, can log in."""
         address = self._layout.inner_address(1)
@@ -411,6 +355,16 @@ class LocalCluster:
             raise RuntimeError("the cluster is not started")
         return self._processes
 
+    def _leave_class_archive(self) -> None:
+        """Only by one broker alone, which is a controller too and so knows all classes."""
+        archive, self._archive = self._archive, None
+        if archive is None or archive.is_there or self._processes is None or self.nodes != [1]:
+            return
+        if self._status()[1].state == "running":
+            with suppress(BackendLost):
+                self._processes.end(1)
+                archive.adopt(1)
+
     def _end_processes(self) -> None:
         processes, self._processes = self._processes, None
         if processes is not None:
@@ -427,14 +381,6 @@ class LocalCluster:
         )
 
 
-def _java(java: str, *arguments: str) -> list[str]:
-    return [
-        java, "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
-        "-XX:+ExitOnOutOfMemoryError", "-Djava.io.tmpdir=tmp", "-Djava.awt.headless=true",
-        "-Dlog4j2.configurationFile=../log4j2.properties", "-cp", "../libs/*", *arguments,
-    ]  # fmt: skip
-
-
 def _credentials(users: Mapping[str, str]) -> Iterable[Any]:
     import kafka.admin
 
@@ -442,20 +388,3 @@ def _credentials(users: Mapping[str, str]) -> Iterable[Any]:
     for user, password in users.items():
         for mechanism in SCRAM_MECHANISMS:
             yield upsertion(user, mechanism, password)
-
-
-def _random_id() -> str:
-    """A random id as Kafka writes them: 16 bytes in URL-safe base64, which must not look like an option."""
-    while True:
-        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not text.startswith("-"):
-            return text
-
-
-def _bytes_from(path: Path, beginning: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(beginning)
-            return file.read()
-    except OSError:
-        return b""

@@ -75,6 +75,9 @@ class Processes:
     def kill(self, node: int) -> None:
         self._ask(f"kill {node}")
 
+    def end(self, node: int) -> None:
+        self._ask(f"end {node}")
+
     def pause(self, node: int) -> None:
         self._ask(f"pause {node}")
 
