@@ -291,10 +291,10 @@ class Backend(Protocol):
     def own_brokers(self, target: str) -> int | None:
         """How many server processes there will be that are ours to break; None where none is."""
 
-    def examine(self, target: str | None) -> Iterable[Check]:
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
         """What it takes to get to this target and what can be done there; without one, what it could use here.
 
-        Raises UsageError for what is no target of its.
+        `access` is for systems that are not ours. What is there and what is not is told, nothing is raised.
         """
 
     def site_key(self, target: str, settings: Any) -> Hashable:

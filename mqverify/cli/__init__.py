@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from mqverify import __version__
-from mqverify.cli import check, clean, compare, contents, doctor, down, explain, init, list_, schema, trace, up, validate
+from mqverify.cli import (
+    check,
+    clean,
+    compare,
+    contents,
+    doctor,
+    down,
+    explain,
+    init,
+    list_,
+    schema,
+    trace,
+    up,
+    validate,
+)
 from mqverify.report.exits import MEANINGS
 
 __all__ = ["app"]

@@ -23,6 +23,10 @@ def doctor(
             "may be done there. May be repeated.",
         ),
     ] = None,
+    profile: Annotated[
+        str | None,
+        option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
+    ] = None,
     output_format: Annotated[
         Literal["text", "json"], option("--output-format", command="doctor", help="What is printed.")
     ] = "text",
@@ -41,7 +45,9 @@ def doctor(
     from mqverify.report.exits import AS_EXPECTED, UNDECIDED
 
     asked = [text.partition("=") for text in backend or ()]
-    sections = list(examine([(name, target or None) for name, _, target in asked], list(engine.registry().systems)))
+    sections = list(
+        examine([(name, target or None) for name, _, target in asked], list(engine.registry().systems), profile)
+    )
     with told_as_output_error():
         if output_format == "json":
             write_checks_as_json(sections, sys.stdout)

@@ -11,9 +11,9 @@ from pathlib import Path
 from mqverify import __version__
 from mqverify.backends.checks import Check
 from mqverify.backends.kafka.jars import cache_folder
-from mqverify.backends.kafka.kept import state_home
 from mqverify.backends.registry import backend
 from mqverify.errors import UsageError
+from mqverify.user_folders import state_folder
 
 __all__ = ["Section", "examine"]
 
@@ -24,17 +24,24 @@ Section = tuple[str, Sequence[Check]]
 """A heading and what stands under it."""
 
 
-def examine(backends: Sequence[tuple[str, str | None]], systems: Sequence[str]) -> Iterator[Section]:
+def examine(
+    backends: Sequence[tuple[str, str | None]], systems: Sequence[str], profile: str | None = None
+) -> Iterator[Section]:
     """A section each: mqverify itself, then (system, target) as they were given by `-b`; without any, all systems.
+
+    `profile` says how to get into real systems.
 
     Raises UsageError for a system that there is not, or a target that is none of its.
     """
-    for system, _ in backends:
+    for system, target in backends:
         if system not in systems:
             raise UsageError(f"-b {system}: there is no such system; there are {', '.join(systems)}")
+        if target is not None and backend(system).targets and not backend(system).reaches(target):
+            raise UsageError(f"-b {system}={target}: no such target; there is {', '.join(backend(system).targets)}")
     yield "mqverify", list(_own_checks())
     for system, target in backends or [(system, None) for system in systems]:
-        checks = list(backend(system).examine(target))
+        access = backend(system).access(profile) if target is not None else {}
+        checks = list(backend(system).examine(target, access))
         if checks:
             yield f"{system}={target}" if target else f"{system}, on this machine", checks
 
@@ -63,7 +70,7 @@ def _own_checks() -> Iterator[Check]:
         )
     for name, variable, folder in (
         ("cache folder", "XDG_CACHE_HOME", lambda: cache_folder().parent),
-        ("state folder", "XDG_STATE_HOME", state_home),
+        ("state folder", "XDG_STATE_HOME", state_folder),
         ("temporary folder", "TMPDIR", lambda: Path(tempfile.gettempdir())),
     ):
         yield _writable(name, variable, folder)

@@ -143,7 +143,7 @@ class EventStoreBackend:
     def own_brokers(self, target: str) -> int | None:
         return None
 
-    def examine(self, target: str | None) -> Iterable[Check]:
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
         if target is not None:
             yield Check(f"eventstore={target}", "missing", "no real Event Store can be reached yet", "-b eventstore")
 

@@ -12,7 +12,6 @@ from mqverify.backends.checks import Check
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
-from mqverify.errors import UsageError
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
@@ -104,17 +103,14 @@ class KafkaBackend:
 
     def own_brokers(self, target: str) -> int | None:
         """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
-        named = re.fullmatch(r"local(?::([1-9]))?", target)
-        return None if named is None else int(named[1] or 1)
+        return _brokers(target)
 
-    def examine(self, target: str | None) -> Iterable[Check]:
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
         from mqverify.backends.kafka.diagnosis import cluster_checks, local_checks
 
         if target is None or _brokers(target) is not None:
             return local_checks(needed=target is not None)
-        if not re.fullmatch(r"[^\s,]+:\d+(,[^\s,]+:\d+)*", target):
-            raise UsageError(f"-b kafka={target}: no such target; there is local, local:3, HOST:PORT[,HOST:PORT]")
-        return cluster_checks(Endpoint(target))
+        return cluster_checks(Endpoint(target, access))
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """A broker that is started has the settings of those whom it is started for; others have what they have."""

@@ -4,13 +4,13 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from mqverify.backends.base import Endpoint
 from mqverify.backends.checks import Check, State
-from mqverify.backends.kafka.cluster_health import open_admin
 from mqverify.backends.kafka.container import IMAGE, why_no_container
+from mqverify.backends.kafka.foreign import admin_of
 from mqverify.backends.kafka.jars import KAFKA_VERSION, cache_folder, find_java, has_jars, jars_of_home
 from mqverify.backends.kafka.kept import find_kept
 from mqverify.errors import BackendUnavailable
@@ -64,13 +64,16 @@ def cluster_checks(endpoint: Endpoint) -> Iterator[Check]:
     from kafka.errors import KafkaError
 
     try:
-        with open_admin(endpoint.address, endpoint.options) as admin:
+        with closing(admin_of(endpoint)) as admin:
             brokers = sorted(broker["broker_id"] for broker in admin.describe_cluster()["brokers"])
             version = ".".join(map(str, admin.get_broker_version_data(brokers[0]).broker_version))
             yield Check("reachable", "ok", f"{len(brokers)} broker{'s' if len(brokers) > 1 else ''}, speaks {version}")
             yield from _rights(admin)
+    except BackendUnavailable as error:
+        yield Check("reachable", "missing", str(error), "mqverify up starts one on this machine")
+        return
     except (KafkaError, OSError) as error:
-        yield Check("reachable", "missing", _words(error), "is it running, and are address and security right?")
+        yield Check("reachable", "missing", _words(error), "is it well? its log may tell")
         return
     yield Check("faults of workers", "ok", "crash, pause and all that concerns processes of ours")
     yield Check("faults of networks", "ok", "through a proxy of ours, between our workers and the brokers")
@@ -81,7 +84,7 @@ def _rights(admin: Any) -> Iterator[Check]:
     from kafka.admin import ConfigResource
     from kafka.errors import KafkaError
 
-    topic = f"mqverify-doctor-{secrets.token_hex(4)}"
+    topic = f"mqverify-{secrets.token_hex(4)}-doctor"  # `mqverify clean` knows it by that
     resource: Any = ConfigResource
     changed = resource("topic", topic, {"retention.ms": "1"})
     created = False

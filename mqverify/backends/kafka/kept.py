@@ -5,7 +5,6 @@ another by now nor what a power cut has left behind is taken for it.
 """
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,18 +12,13 @@ from pathlib import Path
 
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable, UsageError
+from mqverify.user_folders import state_folder
 
-__all__ = ["bring_up", "find_kept", "kept_folder", "state_home", "take_down"]
-
-
-def state_home() -> Path:
-    """`$XDG_STATE_HOME/mqverify`, else under `~/.local/state`."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state") / "mqverify"
+__all__ = ["bring_up", "find_kept", "kept_folder", "take_down"]
 
 
 def kept_folder() -> Path:
-    return state_home() / "kafka"
+    return state_folder() / "kafka"
 
 
 def find_kept() -> LocalCluster | None:
@@ -80,8 +74,8 @@ def take_down(tell: Callable[[str], None]) -> str | None:
 @contextmanager
 def _locked(tell: Callable[[str], None]) -> Iterator[None]:
     try:
-        state_home().mkdir(parents=True, exist_ok=True)
-        lock = (state_home() / ".kafka.lock").open("w")
+        state_folder().mkdir(parents=True, exist_ok=True)
+        lock = (state_folder() / ".kafka.lock").open("w")
     except OSError as error:
         raise BackendUnavailable(f"cannot write the state folder: {error}; XDG_STATE_HOME names another") from error
     with lock:
