@@ -29,6 +29,7 @@ from mqverify.errors import BackendLost, BackendUnavailable
 __all__ = ["LocalCluster"]
 
 _PORT_TRIES = 5
+_QUICK_SECONDS = 8.0
 _STATE = "cluster.json"
 _STATE_FORMAT = 1
 
@@ -71,6 +72,7 @@ class LocalCluster:
         self._killed: set[int] = set()
         self._lives_on = False
         self._archive: ClassArchive | None = None
+        self._came_up_in = 0.0
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
@@ -310,7 +312,9 @@ class LocalCluster:
             wrong = format_nodes(folder, self._layout, java, options if self._archive.is_there else (), self._timeout)
             if wrong is not None:
                 raise self._failed(wrong)
+            began = time.monotonic()
             wrong = launch(self._processes, folder, self.nodes, self._timeout)
+            self._came_up_in = time.monotonic() - began
             if wrong is None:
                 break
             taken = any(PORT_TAKEN in self.log(node).read_bytes() for node in self.nodes)
@@ -356,11 +360,13 @@ class LocalCluster:
         return self._processes
 
     def _leave_class_archive(self) -> None:
-        """Only by one broker alone, which is a controller too and so knows all classes."""
+        """Only by one broker alone, which is a controller too and so knows all classes, and only where that does not
+        take long, because the machine is not too busy.
+        """
         archive, self._archive = self._archive, None
         if archive is None or archive.is_there or self._processes is None or self.nodes != [1]:
             return
-        if self._status()[1].state == "running":
+        if self._status()[1].state == "running" and self._came_up_in < _QUICK_SECONDS:
             with suppress(BackendLost):
                 self._processes.end(1)
                 archive.adopt(1)

@@ -76,6 +76,7 @@ class Processes:
         self._ask(f"kill {node}")
 
     def end(self, node: int) -> None:
+        """SIGTERM; BackendLost if it had to be killed."""
         self._ask(f"end {node}")
 
     def pause(self, node: int) -> None:
