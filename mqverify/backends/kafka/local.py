@@ -9,19 +9,19 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from mqverify.backends.base import Endpoint
 from mqverify.backends.kafka.broker_logs import UncleanElection, log_tail, unclean_elections
 from mqverify.backends.kafka.class_archive import ClassArchive
-from mqverify.backends.kafka.cluster_health import await_brokers, await_whole, open_admin
+from mqverify.backends.kafka.cluster_health import await_brokers, await_whole
 from mqverify.backends.kafka.jars import KafkaJars, find_jars, find_java
 from mqverify.backends.kafka.layout import LARGEST_CLUSTER, Layout, free_ports
-from mqverify.backends.kafka.local_security import SCRAM_MECHANISMS, Secured, Security, secure
+from mqverify.backends.kafka.local_security import Secured, Security, secure
 from mqverify.backends.kafka.nodes import PORT_TAKEN, format_nodes, java_command, launch, lay_out, log_of, prepare
 from mqverify.backends.kafka.processes import NodeProcess, Processes
 from mqverify.errors import BackendLost, BackendUnavailable
@@ -309,7 +309,9 @@ class LocalCluster:
         for left in reversed(range(_PORT_TRIES)):
             self._layout = self._new_layout()
             lay_out(folder, self._layout)
-            wrong = format_nodes(folder, self._layout, java, options if self._archive.is_there else (), self._timeout)
+            archived = options if self._archive.is_there else ()
+            users = self._secured.users if self._secured else ()
+            wrong = format_nodes(folder, self._layout, java_command(java, archived), self._timeout, users)
             if wrong is not None:
                 raise self._failed(wrong)
             began = time.monotonic()
@@ -342,14 +344,11 @@ class LocalCluster:
         )
 
     def _await_clients(self, deadline: float) -> None:
-        """Wait until a client finds all brokers in the metadata, and, where they have to be created, can log in."""
+        """Wait until a client finds all brokers in the metadata."""
         address = self._layout.inner_address(1)
         wrong = await_brokers(address, self.numbers(), deadline, lambda: not self.gone())
         if wrong is not None:
             raise self._failed(f"does not answer clients: {wrong}")
-        if self._secured and self._secured.scram_users:
-            with open_admin(address, {}) as admin:
-                admin.alter_user_scram_credentials(list(_credentials(self._secured.scram_users)))
 
     def _status(self) -> Mapping[int, NodeProcess]:
         return self._processes.status() if self._processes is not None else {}
@@ -385,12 +384,3 @@ class LocalCluster:
             f"the local Apache Kafka {self._version} {what}. The end of its log:\n{tail}\n"
             f"Its settings and whole log are in {self.folder}"
         )
-
-
-def _credentials(users: Mapping[str, str]) -> Iterable[Any]:
-    import kafka.admin
-
-    upsertion: Any = kafka.admin.UserScramCredentialUpsertion
-    for user, password in users.items():
-        for mechanism in SCRAM_MECHANISMS:
-            yield upsertion(user, mechanism, password)

@@ -49,8 +49,10 @@ def java_command(java: str, options: Sequence[str], *arguments: str) -> list[str
     ]  # fmt: skip
 
 
-def format_nodes(folder: Path, layout: Layout, java: str, options: Sequence[str], seconds: float) -> str | None:
-    """Format those that are not. None, or what went wrong.
+def format_nodes(
+    folder: Path, layout: Layout, java: Sequence[str], seconds: float, users: Sequence[str] = ()
+) -> str | None:
+    """Format those that are not. None, or what went wrong. `users`: options for users that it begins with.
 
     The controller's folder is Kafka's affair. A broker beside it needs to know only who it is, and in 4.4 `format`
     writes nothing else for it (`MetaProperties`, version 1). That spares a start of Java each.
@@ -59,11 +61,11 @@ def format_nodes(folder: Path, layout: Layout, java: str, options: Sequence[str]
     if (own / "data").exists():
         return None
     cluster = _random_id()
-    command = java_command(java, options, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
+    tool = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties", *users)
     with (own / "format.log").open("wb") as log:
         try:
             status = subprocess.run(
-                command, cwd=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=seconds
+                [*java, *tool], cwd=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=seconds
             ).returncode
         except subprocess.TimeoutExpired:
             return f"did not format its folder within {seconds:.0f} s"
