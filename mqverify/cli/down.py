@@ -9,7 +9,7 @@ __all__ = ["down"]
 
 
 def down(
-    system: Annotated[Literal["kafka"], typer.Argument(metavar="[SYSTEM]", help="kafka.")] = "kafka",
+    system: Annotated[Literal["kafka"], typer.Argument(metavar="SYSTEM", help="kafka.")] = "kafka",
 ) -> None:
     """End what `mqverify up` started, and remove its data. It is no mistake if there is nothing."""
     from mqverify.backends.kafka.kept import take_down

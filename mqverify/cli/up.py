@@ -11,7 +11,7 @@ __all__ = ["up"]
 
 
 def up(
-    system: Annotated[Literal["kafka"], typer.Argument(metavar="[SYSTEM]", help="kafka.")] = "kafka",
+    system: Annotated[Literal["kafka"], typer.Argument(metavar="SYSTEM", help="kafka.")] = "kafka",
     brokers: Annotated[
         int | None,
         option("--brokers", command="up", min=1, max=5, metavar="N", help="How many.", show_default="1"),

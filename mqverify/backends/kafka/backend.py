@@ -109,7 +109,7 @@ class KafkaBackend:
         from mqverify.backends.kafka.diagnosis import cluster_checks, local_checks
 
         if target is None or _brokers(target) is not None:
-            return local_checks(needed=target is not None)
+            return local_checks(None if target is None else _brokers(target))
         return cluster_checks(Endpoint(target, access))
 
     def site_key(self, target: str, settings: Any) -> Hashable:

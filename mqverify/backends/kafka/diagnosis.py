@@ -18,9 +18,9 @@ from mqverify.errors import BackendUnavailable
 __all__ = ["cluster_checks", "local_checks"]
 
 
-def local_checks(needed: bool) -> Iterator[Check]:
-    """What a local Kafka can be started from. `needed`: whether that was asked for. Nothing is fetched or started."""
-    lacking: State = "missing" if needed else "absent"
+def local_checks(brokers: int | None) -> Iterator[Check]:
+    """What a local Kafka can be started from; one of so many brokers was asked for, or none. Nothing is started."""
+    lacking: State = "absent" if brokers is None else "missing"
     java, java_error = _tried(find_java)
     home = os.environ.get("KAFKA_HOME")
     of_home, home_error = _tried(jars_of_home) if home else (None, None)
@@ -51,7 +51,7 @@ def local_checks(needed: bool) -> Iterator[Check]:
     if java and jars:
         source = "KAFKA_HOME" if home else "the cache" if cached else "Maven, at first use"
         yield Check("kafka=local", "ok", f"Kafka {of_home.version if of_home else KAFKA_VERSION} from {source}")
-    elif no_container is None and not home_error:
+    elif no_container is None and not home_error and (brokers or 1) == 1:
         yield Check("kafka=local", "ok", "one broker in a container")
     else:
         lacks = "Java 17 or later" if not java else "a Kafka to start"
