@@ -54,7 +54,7 @@ class LocalCluster:
         *,
         folder: Path | None = None,
         port: int | None = None,
-        timeout: float = 180.0,
+        timeout: float = 300.0,
     ) -> None:
         if not 1 <= brokers <= LARGEST_CLUSTER:
             raise ValueError(f"a local cluster has 1 to {LARGEST_CLUSTER} brokers")
