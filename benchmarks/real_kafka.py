@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from mqverify import engine
 from mqverify.backends.base import Endpoint
 from mqverify.backends.kafka.jars import cache_folder, find_java
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable
 from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows
@@ -174,7 +174,7 @@ def run_child(what: str, arguments: Any, profile: bool = False) -> Took:
 class Bench:
     """One broker, and topics with equal messages on it."""
 
-    def __init__(self, broker: LocalKafka, messages: int, folder: Path) -> None:
+    def __init__(self, broker: LocalCluster, messages: int, folder: Path) -> None:
         self.broker = broker
         self.messages = messages
         self.scenario = scenario_of(messages)
@@ -332,7 +332,7 @@ def main() -> None:
     options.add_argument("--profile", choices=("producer", "consumer"), help="where a worker spends its time, instead")
     arguments = options.parse_args()
     try:
-        broker = LocalKafka()
+        broker = LocalCluster()
         broker.start()
     except BackendUnavailable as error:
         print(f"skipped, no Kafka: {str(error).splitlines()[0]}")

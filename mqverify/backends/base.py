@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from mqverify.backends.checks import Check
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
@@ -289,6 +290,12 @@ class Backend(Protocol):
 
     def own_brokers(self, target: str) -> int | None:
         """How many server processes there will be that are ours to break; None where none is."""
+
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
+        """What it takes to get to this target and what can be done there; without one, what it could use here.
+
+        `access` is for systems that are not ours. What is there and what is not is told, nothing is raised.
+        """
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """Scenarios with equal keys can be run on one site."""

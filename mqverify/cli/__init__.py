@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from mqverify import __version__
-from mqverify.cli import check, clean, compare, contents, explain, init, list_, schema, trace, validate
+from mqverify.cli import (
+    check,
+    clean,
+    compare,
+    contents,
+    doctor,
+    down,
+    explain,
+    init,
+    list_,
+    schema,
+    trace,
+    up,
+    validate,
+)
 from mqverify.report.exits import MEANINGS
 
 __all__ = ["app"]
@@ -27,6 +41,9 @@ app.command("compare")(compare.compare)
 app.command("init")(init.init)
 app.command("trace")(trace.trace)
 app.command("validate")(validate.validate)
+app.command("doctor")(doctor.doctor)
+app.command("up")(up.up)
+app.command("down")(down.down)
 app.command("contents")(contents.contents)
 app.command("explain")(explain.explain)
 app.command("list")(list_.list_)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from mqverify.backends.kafka import local
+from mqverify.backends.kafka import local, nodes
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable
 
@@ -155,9 +155,9 @@ def test_a_broker_that_cannot_start_says_why_and_where(monkeypatch, tmp_path):
 
 def test_a_broker_that_takes_too_long_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(local, "_READY", b"no such line")
+    monkeypatch.setattr(nodes, "_READY", b"no such line")
     broker = LocalCluster(timeout=6)
-    with pytest.raises(BackendUnavailable, match=r"(?s)did not come up within 6 s. The end of its log:\n\["):
+    with pytest.raises(BackendUnavailable, match=r"did not (come up|format its folder) within 6 s"):
         broker.start()
     assert not broker.is_alive
     assert broker.pids == {}

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Literal
 
 from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
+from mqverify.backends.checks import Check
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.binding import ALL, Binding, delivery_of
 from mqverify.backends.eventstore.settings import EventStoreSettings
@@ -141,6 +142,10 @@ class EventStoreBackend:
 
     def own_brokers(self, target: str) -> int | None:
         return None
+
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
+        if target is not None:
+            yield Check(f"eventstore={target}", "missing", "no real Event Store can be reached yet", "-b eventstore")
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         return target

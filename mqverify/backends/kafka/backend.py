@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, Literal
 
 from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
+from mqverify.backends.checks import Check
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
@@ -102,8 +103,14 @@ class KafkaBackend:
 
     def own_brokers(self, target: str) -> int | None:
         """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
-        named = re.fullmatch(r"local(?::([1-9]))?", target)
-        return None if named is None else int(named[1] or 1)
+        return _brokers(target)
+
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
+        from mqverify.backends.kafka.diagnosis import cluster_checks, local_checks
+
+        if target is None or _brokers(target) is not None:
+            return local_checks(None if target is None else _brokers(target))
+        return cluster_checks(Endpoint(target, access))
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """A broker that is started has the settings of those whom it is started for; others have what they have."""
@@ -124,12 +131,9 @@ class KafkaBackend:
             from mqverify.backends.kafka.foreign import ForeignSite
 
             return ForeignSite(Endpoint(target, access or {}))
-        from mqverify.backends.kafka.local import LocalCluster
-        from mqverify.backends.kafka.site import LocalSite
+        from mqverify.backends.kafka.site import start_local
 
-        cluster = LocalCluster(_brokers(target) or 1, settings.native("broker"))
-        cluster.start(tell)
-        return LocalSite(cluster)
+        return start_local(_brokers(target) or 1, settings.native("broker"), tell)
 
     def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
         return Endpoint(endpoint.address, {**endpoint.options, "proxy_url": proxy})

@@ -1,5 +1,7 @@
 """Where a local Apache Kafka comes from: `KAFKA_HOME`, jars in the user's cache, or Maven; and the Java that runs it.
 
+Where none of these gives one there may be a container (`container.py`).
+
 Nothing is fetched but through Maven with its checksums verified. A fetch goes into a scratch folder and is renamed when
 it is whole, under a file lock, so that a folder that is there is complete and two processes do not fight over it.
 """
@@ -13,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +24,16 @@ from pathlib import Path
 
 from mqverify.errors import BackendUnavailable
 
-__all__ = ["KAFKA_VERSION", "KafkaJars", "cache_folder", "find_jars", "find_java"]
+__all__ = [
+    "KAFKA_VERSION",
+    "KafkaJars",
+    "NoKafka",
+    "cache_folder",
+    "find_jars",
+    "find_java",
+    "has_jars",
+    "jars_of_home",
+]
 
 KAFKA_VERSION = "4.4.0"
 _LOG4J_VERSION = "2.25.5"
@@ -30,6 +42,9 @@ _OLDEST_JAVA = 17
 _OLDEST_KAFKA = (4, 0)
 _MAVEN_SECONDS = 900
 _CHECKSUMS = "SHA256SUMS"
+_TOLD_EVERY_SECONDS = 3
+_DOWNLOADED = re.compile(r"Downloaded from .* \(([\d.]+) (B|kB|MB|GB)")
+_KILOBYTES = {"B": 0.001, "kB": 1.0, "MB": 1000.0, "GB": 1_000_000.0}
 
 # kafka_2.13 brings all but a logging backend, which Kafka ships in its release tarball only.
 _ARTIFACTS = (
@@ -38,6 +53,10 @@ _ARTIFACTS = (
     ("org.apache.logging.log4j", "log4j-core", _LOG4J_VERSION),
     ("org.apache.logging.log4j", "log4j-1.2-api", _LOG4J_VERSION),
 )
+
+
+class NoKafka(BackendUnavailable):
+    """There is no Java, or no Kafka for it, on this machine. A container may do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +78,26 @@ def cache_folder() -> Path:
 def find_java() -> str:
     """The path of a `java` of at least version 17: `$JAVA_HOME/bin/java`, else the one on the PATH.
 
-    Raises BackendUnavailable if there is none, it does not run, or it is too old.
+    Raises NoKafka if there is none, it does not run, or it is too old.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     wanted = f"a local Kafka needs Java {_OLDEST_JAVA} or later"
     if java is None:
         where = f"JAVA_HOME is {home}, which has no bin/java" if home else "there is no `java` on the PATH"
-        raise BackendUnavailable(f"{wanted}, and {where}: install one, or set JAVA_HOME")
+        raise NoKafka(f"{wanted}, and {where}: install one, or set JAVA_HOME")
     try:
         answer = subprocess.run(
             [java, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BackendUnavailable(f"{wanted}, and {java} does not run: {error}") from error
+        raise NoKafka(f"{wanted}, and {java} does not run: {error}") from error
     version = _java_version(answer.stderr + answer.stdout)
     if version is None:
         said = (answer.stderr + answer.stdout).strip()[:300]
-        raise BackendUnavailable(f"{wanted}, and `{java} -version` says none: {said}")
+        raise NoKafka(f"{wanted}, and `{java} -version` says none: {said}")
     if version < _OLDEST_JAVA:
-        raise BackendUnavailable(f"{wanted}, and {java} is Java {version}: install a later one, or set JAVA_HOME")
+        raise NoKafka(f"{wanted}, and {java} is Java {version}: install a later one, or set JAVA_HOME")
     return java
 
 
@@ -91,14 +110,24 @@ def _java_version(text: str) -> int | None:
     return int(found[2] or 0) if major == 1 else major
 
 
+def has_jars() -> bool:
+    """Whether the cache has them, whole."""
+    return _is_whole(cache_folder())
+
+
+def jars_of_home() -> KafkaJars | None:
+    """Those of KAFKA_HOME; None if it is not set. Raises BackendUnavailable if it is no Kafka that we can run."""
+    home = os.environ.get("KAFKA_HOME")
+    return _from_home(Path(home)) if home else None
+
+
 def find_jars(progress: Callable[[str], None]) -> KafkaJars:
     """The jars of a Kafka, fetched by Maven at first use; `progress` is told what takes long.
 
-    Raises BackendUnavailable, whose message names every way to get one.
+    Raises NoKafka, or another BackendUnavailable where KAFKA_HOME is wrong: it was asked for, so nothing replaces it.
     """
-    home = os.environ.get("KAFKA_HOME")
-    if home:
-        return _from_home(Path(home))
+    if (of_home := jars_of_home()) is not None:
+        return of_home
     folder = cache_folder()
     if _is_whole(folder):
         return KafkaJars(KAFKA_VERSION, folder, "cache")
@@ -131,8 +160,8 @@ def _from_home(home: Path) -> KafkaJars:
     return KafkaJars(version, libs.resolve(), "KAFKA_HOME")
 
 
-def _unavailable(folder: Path, why_not_maven: str) -> BackendUnavailable:
-    return BackendUnavailable(
+def _unavailable(folder: Path, why_not_maven: str) -> NoKafka:
+    return NoKafka(
         f"there is no Apache Kafka to start on this machine. Any one of these will do:\n"
         f"  - KAFKA_HOME: the folder of an unpacked Apache Kafka 4.x (now: not set)\n"
         f"  - the cache: its jars in {folder} (now: none, or not all)\n"
@@ -225,14 +254,16 @@ def _run_maven(maven: str, pom: Path, libs: Path, progress: Callable[[str], None
     tail: deque[str] = deque(maxlen=6)
     try:
         assert process.stdout is not None
-        jars = 0
+        files, kilobytes, told_at = 0, 0.0, time.monotonic()
         for line in process.stdout:
             if line.startswith("[ERROR]") and line[7:].strip():
                 tail.append(line[7:].strip())
-            if "Downloaded from" in line and ".jar" in line:
-                jars += 1
-                if jars % 10 == 0:
-                    progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven: {jars} files")
+            if size := _DOWNLOADED.search(line):
+                files += 1
+                kilobytes += float(size[1]) * _KILOBYTES[size[2]]
+            if time.monotonic() - told_at >= _TOLD_EVERY_SECONDS:
+                told_at = time.monotonic()
+                progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven: {kilobytes / 1000:.0f} MB, {files} files")
         status = process.wait()
     finally:
         timer.cancel()

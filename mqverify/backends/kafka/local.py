@@ -5,32 +5,31 @@ moment that it takes to end them: however mqverify ends, SIGKILL included, no br
 a folder named by its id within the cluster's: `server.properties`, `data` and `broker.log`.
 """
 
-import base64
 import json
 import shutil
-import subprocess
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from mqverify.backends.base import Endpoint
-from mqverify.backends.kafka.broker_logs import LOGGING, UncleanElection, log_tail, unclean_elections
-from mqverify.backends.kafka.cluster_health import await_brokers, await_whole, open_admin
+from mqverify.backends.kafka.broker_logs import UncleanElection, log_tail, unclean_elections
+from mqverify.backends.kafka.class_archive import ClassArchive
+from mqverify.backends.kafka.cluster_health import await_brokers, await_whole
 from mqverify.backends.kafka.jars import KafkaJars, find_jars, find_java
 from mqverify.backends.kafka.layout import LARGEST_CLUSTER, Layout, free_ports
-from mqverify.backends.kafka.local_security import SCRAM_MECHANISMS, Secured, Security, secure
+from mqverify.backends.kafka.local_security import Secured, Security, secure
+from mqverify.backends.kafka.nodes import PORT_TAKEN, format_nodes, java_command, launch, lay_out, log_of, prepare
 from mqverify.backends.kafka.processes import NodeProcess, Processes
 from mqverify.errors import BackendLost, BackendUnavailable
 
 __all__ = ["LocalCluster"]
 
-_READY = b"Kafka Server started"
-_PORT_TAKEN = b"Address already in use"
 _PORT_TRIES = 5
+_QUICK_SECONDS = 8.0
 _STATE = "cluster.json"
 _STATE_FORMAT = 1
 
@@ -55,7 +54,7 @@ class LocalCluster:
         *,
         folder: Path | None = None,
         port: int | None = None,
-        timeout: float = 180.0,
+        timeout: float = 300.0,
     ) -> None:
         if not 1 <= brokers <= LARGEST_CLUSTER:
             raise ValueError(f"a local cluster has 1 to {LARGEST_CLUSTER} brokers")
@@ -71,6 +70,9 @@ class LocalCluster:
         self._version = ""
         self._processes: Processes | None = None
         self._killed: set[int] = set()
+        self._lives_on = False
+        self._archive: ClassArchive | None = None
+        self._came_up_in = 0.0
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
@@ -94,6 +96,11 @@ class LocalCluster:
         if self._folder is None:
             raise RuntimeError("the cluster is not started")
         return self._folder
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """Of the brokers, in the order of their numbers."""
+        return [self._layout.ports[broker] for broker in self.numbers()]
 
     @property
     def nodes(self) -> Sequence[int]:
@@ -121,7 +128,7 @@ class LocalCluster:
         return bool(self.nodes) and set(self.pids) == set(self.nodes)
 
     def log(self, node: int) -> Path:
-        return self.folder / str(node) / "broker.log"
+        return log_of(self.folder, node)
 
     def log_tail(self) -> str:
         """The last lines of the log of a node, of one that is not there if there is any; empty if there is no log."""
@@ -133,6 +140,12 @@ class LocalCluster:
     def unclean_elections(self, topic: str) -> Sequence[UncleanElection]:
         """Those of the topic's partitions so far, as the controller told of them."""
         return unclean_elections(self.log(self._layout.controller), topic)
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copy the logs of all nodes: to `broker.log` where there is one, else to `broker-1.log` and so on."""
+        for node in self.nodes:
+            with suppress(OSError, RuntimeError):
+                shutil.copy(self.log(node), folder / ("broker.log" if len(self.nodes) == 1 else f"broker-{node}.log"))
 
     # --- Brokers (backends/base.py) ----------------------------------------------------------------------------------
 
@@ -154,9 +167,7 @@ class LocalCluster:
         """Raises BackendLost if it does not come up; does nothing to one that is alive."""
         if number in self.alive():
             return
-        deadline = time.monotonic() + self._timeout
-        beginnings = {number: self._launch(number)}
-        if (wrong := self._came_up(beginnings, deadline)) is not None:
+        if (wrong := launch(self._running(), self.folder, [number], self._timeout)) is not None:
             raise BackendLost(self._told(f"broker {number} {wrong}"))
         self._killed.discard(number)
 
@@ -176,9 +187,8 @@ class LocalCluster:
         for number in self.paused():
             self.resume(number)
         deadline = time.monotonic() + self._timeout
-        dead = [node for node in self._layout.nodes if node not in self.pids]
-        beginnings = {node: self._launch(node) for node in dead}
-        if (wrong := self._came_up(beginnings, deadline)) is not None:
+        dead = [node for node in self.nodes if node not in self.pids]
+        if (wrong := launch(self._running(), self.folder, dead, self._timeout)) is not None:
             raise BackendLost(self._told(wrong))
         self._killed.clear()
         address = self._layout.inner_address(self.numbers()[0])
@@ -218,6 +228,7 @@ class LocalCluster:
 
     def stop(self) -> None:
         """End all processes (SIGKILL: nothing of it is needed any more) and remove the folder. Twice does no harm."""
+        self._leave_class_archive()
         self._end_processes()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -231,7 +242,7 @@ class LocalCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.close()
 
     # --- clusters that outlive us ------------------------------------------------------------------------------------
 
@@ -246,6 +257,7 @@ class LocalCluster:
         }
         (self.folder / _STATE).write_text(json.dumps(state))
         self._running().keep()
+        self._lives_on = True
 
     @classmethod
     def attach(cls, folder: Path) -> Self:
@@ -266,37 +278,51 @@ class LocalCluster:
         cluster._layout = Layout(ports, {}, int(state["controller_port"]))
         cluster._version = str(state["version"])
         cluster._killed = set(cluster.nodes) - set(cluster.pids)
+        cluster._lives_on = True
         return cluster
 
-    def let_go(self) -> None:
-        """Leave a cluster that was kept as it is, but for brokers that we paused: they are resumed."""
-        processes, self._processes, self._folder = self._processes, None, None
+    def close(self) -> None:
+        """Stop it, unless it is kept: then it is left as it is, but for brokers that we paused; they are resumed."""
+        if not self._lives_on:
+            self.stop()
+            return
+        processes, self._processes = self._processes, None
         if processes is not None:
             processes.let_go()
+
+    @property
+    def supervised(self) -> bool:
+        """Whether somebody answers for its processes."""
+        return self._processes is not None and self._processes.answers()
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
     def _start(self, java: str, jars: KafkaJars) -> None:
-        deadline = time.monotonic() + self._timeout
-        (self.folder / "libs").symlink_to(jars.folder, target_is_directory=True)
-        (self.folder / "log4j2.properties").write_text(LOGGING)
+        folder, deadline = self.folder, time.monotonic() + self._timeout
+        prepare(folder, jars)
         if self._security is not None:
-            self._secured = secure(self._security, self.folder, java)
-        command = _java(java, "kafka.Kafka", "server.properties")
-        self._processes = Processes.launch(self.folder, command)
+            self._secured = secure(self._security, folder, java)
+        self._archive = ClassArchive(java, jars, folder)
+        options = self._archive.options
+        command = java_command(java, options, "kafka.Kafka", "server.properties")
+        self._processes = Processes.launch(folder, command)
         for left in reversed(range(_PORT_TRIES)):
             self._layout = self._new_layout()
-            self._lay_out(self._layout)
-            if not (self.folder / "1" / "data").exists():
-                self._format(java, deadline)
-            beginnings = {node: self._launch(node) for node in self._layout.nodes}
-            wrong = self._came_up(beginnings, deadline)
+            lay_out(folder, self._layout)
+            archived = options if self._archive.is_there else ()
+            users = self._secured.users if self._secured else ()
+            wrong = format_nodes(folder, self._layout, java_command(java, archived), self._timeout, users)
+            if wrong is not None:
+                raise self._failed(wrong)
+            began = time.monotonic()
+            wrong = launch(self._processes, folder, self.nodes, self._timeout)
+            self._came_up_in = time.monotonic() - began
             if wrong is None:
                 break
-            taken = any(_PORT_TAKEN in self.log(node).read_bytes() for node in self._layout.nodes)
+            taken = any(PORT_TAKEN in self.log(node).read_bytes() for node in self.nodes)
             if not taken or not left or self._first_port is not None:
                 raise self._failed(wrong)
-            for node in self._layout.nodes:
+            for node in self.nodes:
                 self._processes.kill(node)
                 self.log(node).unlink()
         self._await_clients(deadline)
@@ -317,68 +343,12 @@ class LocalCluster:
             *((self._secured.properties, self._secured.protocol) if self._secured else ()),
         )
 
-    def _lay_out(self, layout: Layout) -> None:
-        """A folder for each node. Java is started in it with relative paths, so no odd name of a folder can harm."""
-        for node in layout.nodes:
-            folder = self.folder / str(node)
-            (folder / "tmp").mkdir(parents=True, exist_ok=True)
-            (folder / "server.properties").write_text(layout.properties(node))
-
-    def _format(self, java: str, deadline: float) -> None:
-        """The controller's folder is Kafka's affair. A broker beside it needs to know only who it is, and in 4.4
-        `format` writes nothing else for it: `MetaProperties`, version 1. That spares a start of Java each.
-        """
-        cluster = _random_id()
-        command = _java(java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties")
-        folder = self.folder / str(self._layout.controller)
-        with (folder / "format.log").open("wb") as log:
-            try:
-                status = subprocess.run(
-                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    timeout=max(1.0, deadline - time.monotonic()),
-                ).returncode  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise self._failed(f"did not format its folder within {self._timeout:g} s") from None
-        if status != 0:
-            raise self._failed("could not format its folder")
-        for node in set(self._layout.nodes) - {self._layout.controller}:
-            data = self.folder / str(node) / "data"
-            data.mkdir()
-            who = {"version": 1, "cluster.id": cluster, "node.id": node, "directory.id": _random_id()}
-            (data / "meta.properties").write_text("".join(f"{name}={value}\n" for name, value in who.items()))
-
-    def _launch(self, node: int) -> int:
-        """Start a node; where in its log what it writes from now on begins."""
-        log = self.log(node)
-        beginning = log.stat().st_size if log.exists() else 0
-        self._running().start(node)
-        return beginning
-
-    def _came_up(self, beginnings: Mapping[int, int], deadline: float) -> str | None:
-        """Wait until all that were launched say that they are ready. None, or what went wrong."""
-        waiting = dict(beginnings)
-        while waiting:
-            ended = [node for node in waiting if node not in self.pids]
-            for node, beginning in list(waiting.items()):
-                if _READY in _bytes_from(self.log(node), beginning):
-                    del waiting[node]
-            if any(node in waiting for node in ended):
-                return "ended while it started"
-            if time.monotonic() > deadline:
-                return f"did not come up within {self._timeout:g} s"
-            if waiting:
-                time.sleep(0.02)
-        return None
-
     def _await_clients(self, deadline: float) -> None:
-        """Wait until a client finds all brokers in the metadata, and, where they have to be created, can log in."""
+        """Wait until a client finds all brokers in the metadata."""
         address = self._layout.inner_address(1)
         wrong = await_brokers(address, self.numbers(), deadline, lambda: not self.gone())
         if wrong is not None:
             raise self._failed(f"does not answer clients: {wrong}")
-        if self._secured and self._secured.scram_users:
-            with open_admin(address, {}) as admin:
-                admin.alter_user_scram_credentials(list(_credentials(self._secured.scram_users)))
 
     def _status(self) -> Mapping[int, NodeProcess]:
         return self._processes.status() if self._processes is not None else {}
@@ -387,6 +357,18 @@ class LocalCluster:
         if self._processes is None:
             raise RuntimeError("the cluster is not started")
         return self._processes
+
+    def _leave_class_archive(self) -> None:
+        """Only by one broker alone, which is a controller too and so knows all classes, and only where that does not
+        take long, because the machine is not too busy.
+        """
+        archive, self._archive = self._archive, None
+        if archive is None or archive.is_there or self._processes is None or self.nodes != [1]:
+            return
+        if self._status()[1].state == "running" and self._came_up_in < _QUICK_SECONDS:
+            with suppress(BackendLost):
+                self._processes.end(1)
+                archive.adopt(1)
 
     def _end_processes(self) -> None:
         processes, self._processes = self._processes, None
@@ -402,37 +384,3 @@ class LocalCluster:
             f"the local Apache Kafka {self._version} {what}. The end of its log:\n{tail}\n"
             f"Its settings and whole log are in {self.folder}"
         )
-
-
-def _java(java: str, *arguments: str) -> list[str]:
-    return [
-        java, "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
-        "-XX:+ExitOnOutOfMemoryError", "-Djava.io.tmpdir=tmp", "-Djava.awt.headless=true",
-        "-Dlog4j2.configurationFile=../log4j2.properties", "-cp", "../libs/*", *arguments,
-    ]  # fmt: skip
-
-
-def _credentials(users: Mapping[str, str]) -> Iterable[Any]:
-    import kafka.admin
-
-    upsertion: Any = kafka.admin.UserScramCredentialUpsertion
-    for user, password in users.items():
-        for mechanism in SCRAM_MECHANISMS:
-            yield upsertion(user, mechanism, password)
-
-
-def _random_id() -> str:
-    """A random id as Kafka writes them: 16 bytes in URL-safe base64, which must not look like an option."""
-    while True:
-        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not text.startswith("-"):
-            return text
-
-
-def _bytes_from(path: Path, beginning: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(beginning)
-            return file.read()
-    except OSError:
-        return b""

@@ -1,26 +1,26 @@
 """How clients show who they are to a local cluster: TLS, SASL/PLAIN, and SCRAM over TLS. For tests of secured clients.
 
-The certificate is its own authority, made by the `keytool` beside Java, for the cluster alone; so is the password.
-Nothing of it is on a command line.
+The certificate is its own authority, made by the `keytool` beside Java, for the cluster alone; so is the password. For
+SCRAM it stands on the command line of Kafka's tool for the second that formatting takes: the tool has no other way.
 """
 
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from mqverify.errors import BackendUnavailable
 
-__all__ = ["SCRAM_MECHANISMS", "Secured", "Security", "secure"]
+__all__ = ["Secured", "Security", "secure"]
 
 Security = Literal["tls", "plain", "scram"]
 """TLS; SASL/PLAIN without encryption; SCRAM-SHA-256 and SCRAM-SHA-512 over TLS."""
 Protocol = Literal["SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
-SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 _PROTOCOLS: Mapping[Security, Protocol] = {"tls": "SSL", "plain": "SASL_PLAINTEXT", "scram": "SASL_SSL"}
 _USER = "mqverify"
 _LISTENER = "listener.name.clients"
@@ -36,8 +36,8 @@ class Secured:
     """Of the brokers."""
     options: Mapping[str, Any] = field(repr=False)
     """Of clients, in kafka-python's words."""
-    scram_users: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Passwords by user, to be created in the cluster once it runs."""
+    users: Sequence[str] = field(default=(), repr=False)
+    """Options of `kafka-storage format` for users that the cluster begins with."""
 
 
 def secure(how: Security, folder: Path, java: str) -> Secured:
@@ -51,14 +51,15 @@ def secure(how: Security, folder: Path, java: str) -> Secured:
         options |= {"ssl_cafile": str(folder / "ca.pem")}
     if how == "tls":
         return Secured(protocol, properties, options)
-    mechanisms = SCRAM_MECHANISMS if how == "scram" else ("PLAIN",)
+    mechanisms = _SCRAM_MECHANISMS if how == "scram" else ("PLAIN",)
     options |= {"sasl_mechanism": mechanisms[0], "sasl_plain_username": _USER, "sasl_plain_password": password}
     properties[f"{_LISTENER}.sasl.enabled.mechanisms"] = ",".join(mechanisms)
     module = f"{_LOGIN_MODULES}.scram.ScramLoginModule required;"
     if how == "plain":
         module = f'{_LOGIN_MODULES}.plain.PlainLoginModule required user_{_USER}="{password}";'
     properties |= {f"{_LISTENER}.{name.lower()}.sasl.jaas.config": module for name in mechanisms}
-    return Secured(protocol, properties, options, {_USER: password} if how == "scram" else {})
+    users = [f"{name}=[name={_USER},password={password}]" for name in mechanisms] if how == "scram" else []
+    return Secured(protocol, properties, options, [word for user in users for word in ("--add-scram", user)])
 
 
 def _make_certificate(folder: Path, java: str, password: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from mqverify.errors import BackendLost
 
 __all__ = ["NodeProcess", "Processes"]
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 20.0
 _LONGEST_PATH = 100
 """Bytes that the address of a Unix socket surely holds (sun_path: 108 on Linux, 104 elsewhere)."""
 
@@ -75,6 +75,10 @@ class Processes:
     def kill(self, node: int) -> None:
         self._ask(f"kill {node}")
 
+    def end(self, node: int) -> None:
+        """SIGTERM; BackendLost if it had to be killed."""
+        self._ask(f"end {node}")
+
     def pause(self, node: int) -> None:
         self._ask(f"pause {node}")
 
@@ -89,6 +93,14 @@ class Processes:
             return {}
         told = (word.split(":") for word in words)
         return {int(node): NodeProcess(int(pid), state) for node, pid, state in told}
+
+    def answers(self) -> bool:
+        """Whether the supervisor is there."""
+        try:
+            self._ask("status")
+        except BackendLost:
+            return False
+        return True
 
     def keep(self) -> None:
         """Let the cluster outlive us."""

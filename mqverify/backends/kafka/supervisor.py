@@ -6,6 +6,7 @@ each is answered by a line:
 
     start NODE     run COMMAND in FOLDER/NODE, its output appended to FOLDER/NODE/broker.log
     kill NODE      SIGKILL
+    end NODE       SIGTERM; SIGKILL if it takes longer than 15 s
     pause NODE     SIGSTOP
     resume NODE    SIGCONT
     status         what became of each that was started: `1:4711:running 2:4712:paused 3:4713:ended`
@@ -35,6 +36,7 @@ __all__ = ["CONTROL"]
 
 CONTROL: Final = "control"
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 _REQUEST_BYTES = 1_000
 
@@ -72,6 +74,16 @@ class _Nodes:
             self._processes[node].kill()
             self._processes[node].wait()
         self.paused.discard(node)
+        return ""
+
+    def end(self, node: str) -> str:
+        process = self._running(node)
+        process.terminate()
+        try:
+            process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill(node)
+            raise ValueError("it had to be killed") from None
         return ""
 
     def pause(self, node: str) -> str:
@@ -170,6 +182,8 @@ class _Supervisor:
                     return f"ok {self._nodes.start(node)}"
                 case ["kill", node]:
                     return f"ok {self._nodes.kill(node)}"
+                case ["end", node]:
+                    return f"ok {self._nodes.end(node)}"
                 case ["pause", node]:
                     paused.add(node)
                     return f"ok {self._nodes.pause(node)}"
