@@ -73,11 +73,11 @@ def test_a_backend_is_named_by_its_label_or_its_system() -> None:
     [
         ("eventstore", "local", "-b eventstore=local: no real eventstore can be reached yet, .*: write -b eventstore;"),
         ("some", "esdb://x", "-b some=esdb://x: no real eventstore can be reached yet, .*: write -b some;"),
-        ("eventstore", "local", "what is real so far is -b kafka=local, -b kafka=HOST:PORT"),
+        ("eventstore", "local", "what is real so far is -b kafka=local, -b kafka=local:3, -b kafka=HOST:PORT"),
         (
             "stream",
             "elsewhere",
-            "-b stream=elsewhere: that is no place where a kafka can be; there is -b kafka=local, -b kafka=HOST",
+            "-b stream=elsewhere: that is no place where a kafka can be; there is -b kafka=local, .*-b kafka=HOST",
         ),
     ],
 )

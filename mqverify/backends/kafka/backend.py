@@ -100,10 +100,12 @@ class KafkaBackend:
     def reaches(self, target: str) -> bool:
         return _brokers(target) is not None or are_addresses(target)
 
+    def starts_brokers(self, target: str) -> bool:
+        return _brokers(target) is not None
+
     def own_brokers(self, target: str) -> int | None:
         """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
-        named = re.fullmatch(r"local(?::([1-9]))?", target)
-        return None if named is None else int(named[1] or 1)
+        return _brokers(target)
 
     def site_key(self, target: str, settings: Any) -> Hashable:
         """A broker that is started has the settings of those whom it is started for; others have what they have."""
