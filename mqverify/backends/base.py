@@ -288,8 +288,11 @@ class Backend(Protocol):
     def reaches(self, target: str) -> bool:
         """Whether it is a target in one of these forms."""
 
+    def starts_brokers(self, target: str) -> bool:
+        """Whether server processes are started for the check at this target, and end with it."""
+
     def own_brokers(self, target: str) -> int | None:
-        """How many server processes there will be that are ours to break; None where none is."""
+        """How many server processes there will be that can be broken from here; None where none is."""
 
     def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
         """What it takes to get to this target and what can be done there; without one, what it could use here.

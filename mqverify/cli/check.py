@@ -80,6 +80,14 @@ def check(
         str | None,
         option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
     ] = None,
+    allow_broker_faults: Annotated[
+        bool,
+        typer.Option(
+            "--allow-broker-faults",
+            help="Faults may break the brokers of a cluster that `mqverify up` keeps, not only of one started "
+            "for the check.",
+        ),
+    ] = False,
     fail_fast: Annotated[
         bool, typer.Option("-x", "--fail-fast", help="Stop after the first spec that is not as expected.")
     ] = False,
@@ -138,6 +146,7 @@ def check(
         max_time=max_time,
         jobs=jobs,
         verbose=verbose,
+        allow_broker_faults=allow_broker_faults,
         profile=profile,
         tell=(lambda _message: None) if quiet else tell_on_stderr,
     )

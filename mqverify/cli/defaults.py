@@ -18,8 +18,8 @@ __all__ = ["defaults_for"]
 
 _NAMES = ("mqverify.toml", "pyproject.toml")
 _SAYS_SOMETHING = re.compile(r"tool\s*\.\s*[\"']?mqverify\b|^\s*tool\b.*mqverify\b", re.MULTILINE)
-_NEVER = {"dry_run", "help", "version"}
-"""A project whose checks run nothing would be green for ever."""
+_NEVER = {"allow_broker_faults", "dry_run", "foreign", "help", "version"}
+"""A project whose checks run nothing would be green for ever; what harms others is said each time."""
 
 
 def defaults_for(app: typer.Typer, folder: Path) -> dict[str, Any]:

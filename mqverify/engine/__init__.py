@@ -60,6 +60,8 @@ class Options:
     """Nanoseconds for the whole check. What has not been run by then is inconclusive."""
     jobs: int | None = None
     """How many real scenarios are run at a time; None: one a core, and at least two."""
+    allow_broker_faults: bool = False
+    """Faults may break the brokers of clusters that were not started for the check."""
     profile: str | None = None
     """Where the way into real systems is said, beside the environment: a table of the user's profiles."""
     tell: Callable[[str], None] = _silent
@@ -82,7 +84,7 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
     Chunks of runs are worked on by `executor`.
     """
     clock = Clock(options.max_time)
-    scenarios = select_scenarios(specs, options.backends)
+    scenarios = select_scenarios(specs, options.backends, options.allow_broker_faults)
     runs = {scenario.number: _run_count(scenario, options) for scenario in scenarios}
     real = _real_runs(scenarios, runs, options, clock)
     yield CheckStarted(__version__, len(specs), len(scenarios), sum(runs.values()))
@@ -117,7 +119,7 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
 def plan(specs: Sequence[Spec], options: Options) -> list[Planned]:
     """What a check would run, and what it could not judge. Raises what a check raises before anything runs."""
     planned = []
-    for scenario in select_scenarios(specs, options.backends):
+    for scenario in select_scenarios(specs, options.backends, options.allow_broker_faults):
         names = sorted(scenario.spec.expectations(scenario.label), key=code_of)
         reason = unsupported_reason(scenario)
         missing = [] if reason else [(name, why) for name in names if (why := not_judged(scenario, name))]

@@ -16,6 +16,7 @@ __all__ = ["RealRuns", "real_jobs"]
 _LEAST_JOBS = 2
 """Runs wait more than they work, also where there is one core."""
 _SECONDS_TO_TIDY_UP = 8.0
+_LOOK_EVERY = 0.02
 
 
 def real_jobs(asked: int | None) -> int:
@@ -65,13 +66,18 @@ class RealRuns:
         return self._results[scenario.number].result()
 
     def close(self) -> None:
-        """Have the workers of all runs killed and their topics removed, as far as that takes no time."""
+        """Have the workers of all runs killed and their topics removed, as far as that takes no time.
+
+        Who is just starting a broker is not waited for: it ends with us.
+        """
         self._sites.stop()
         deadline = time.monotonic() + _SECONDS_TO_TIDY_UP
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        while self._busy() > self._sites.reaching and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY)
         self._sites.close()
+
+    def _busy(self) -> int:
+        return sum(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while not self._sites.stopped:

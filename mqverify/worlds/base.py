@@ -30,6 +30,8 @@ class Scenario:
     spec: Spec
     label: str
     target: str | None = None
+    breaks_brokers: bool = False
+    """Whether faults may break the brokers of a system that was not started for the check."""
 
     @property
     def system(self) -> str:

@@ -90,12 +90,19 @@ def run_real(
     try:
         return _run(scenario, backend, seed, site, folder, tell)
     except BaseException as error:
-        tell(f"the run did not come to its end; what its workers recorded is in {folder}")
+        tell(
+            f"{scenario.spec.name!r} with seed {seed} did not come to its end; what its workers recorded is in {folder}"
+        )
         site.keep_logs(folder)
         lost = _what_was_lost(error, backend, site)
         if lost is not None:
-            raise BackendLost(f"{lost}; what the workers recorded, and its log, are in {folder}") from error
+            raise BackendLost(f"{lost}; {_where(folder)}") from error
         raise
+
+
+def _where(folder: Path) -> str:
+    has_log = any(folder.glob("broker*.log"))
+    return f"what the workers recorded{', and its log, are' if has_log else ' is'} in {folder}"
 
 
 def _run(

@@ -19,7 +19,9 @@ _LONGEST_REAL_RUN = 3600 * SECOND
 _SYSTEMS = ("kafka", "eventstore")
 
 
-def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]]) -> list[Scenario]:
+def select_scenarios(
+    specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]], breaks_brokers: bool = False
+) -> list[Scenario]:
     """The scenarios that `-b NAME[=TARGET]` asks for; without any, every backend of every spec, simulated.
 
     NAME is a label in a spec, else a system. Raises `UsageError` for a name that matches nothing anywhere.
@@ -36,7 +38,7 @@ def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | 
                 matched.add(name)
             for label in labels:
                 _require_target(name, spec.backends[label].system, target)
-                scenarios.append(Scenario(len(scenarios), spec, label, target))
+                scenarios.append(Scenario(len(scenarios), spec, label, target, breaks_brokers))
     missing = [name for name, _ in backends if name not in matched]
     if missing:
         known = sorted({label for spec in specs for label in spec.backends})
@@ -131,7 +133,8 @@ def _passes(faults: Sequence[Fault]) -> list[str]:
 
 
 _ONE_SIMULATED_BROKER = "the simulated world has one broker, which never fails; write -b kafka=local:3"
-_NOT_OURS = "brokers of a cluster that mqverify did not start are not its to break"
+_NOT_ALLOWED = "was not started for this check, so its brokers are broken with --allow-broker-faults only"
+_NOT_OURS = "its brokers cannot be broken from here, as those can that `mqverify up` keeps on this machine"
 _OF_PARTITIONS = ("broker of partition ", "followers of partition ")
 
 
@@ -162,8 +165,10 @@ def _broker_limits(scenario: Scenario) -> list[str]:
     for fault in scenario.spec.faults:
         if not strikes_brokers(fault):
             continue
-        if there is None:
-            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {_NOT_OURS}")
+        if not (scenario.breaks_brokers or backend_of(scenario).starts_brokers(scenario.target or "")):
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} {_NOT_ALLOWED}")
+        elif there is None:
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here}: {_NOT_OURS}")
         elif _highest(fault) > there:
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} has {_brokers(there)}")
         elif fault.target[0].startswith("followers") and _copies(scenario) == 1:

@@ -45,6 +45,8 @@ class Sites:
         self._lock = threading.Lock()
         self._users = Counter(_key(scenario) for scenario in scenarios)
         self._places: dict[Hashable, _Place] = {}
+        self.reaching = 0
+        """How many threads are just reaching or starting a system, which nothing can interrupt."""
 
     @contextmanager
     def lend(self, scenario: Scenario) -> Iterator[Site]:
@@ -98,7 +100,13 @@ class Sites:
 
     def _reach(self, scenario: Scenario) -> Site:
         access = self._access.get(scenario.system, {})
-        return backend_of(scenario).reach(scenario.target or "", scenario.settings, self._tell, access)
+        with self._lock:
+            self.reaching += 1
+        try:
+            return backend_of(scenario).reach(scenario.target or "", scenario.settings, self._tell, access)
+        finally:
+            with self._lock:
+                self.reaching -= 1
 
 
 def _key(scenario: Scenario) -> Hashable:

@@ -84,6 +84,7 @@ def test_options_reach_the_engine(run: Run) -> None:
         "fail_on": "violated",
         "max_time": None,
         "jobs": 1,
+        "allow_broker_faults": False,
         "profile": None,
         "verbose": False,
     }

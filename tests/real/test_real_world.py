@@ -289,9 +289,10 @@ from mqverify.worlds.selection import select_scenarios
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
 (scenario,) = select_scenarios(load(["spec.yaml"], engine.registry()).specs, [("kafka", "local")])
+def say(message): print(message, flush=True)
 with LocalCluster() as broker:
-    print(broker.pid, flush=True)
-    run_real(scenario, 0, LocalSite(broker), lambda message: print(message, flush=True))
+    say(broker.pid)
+    run_real(scenario, 0, LocalSite(broker), say, say)
 """
 
 

@@ -140,6 +140,9 @@ class EventStoreBackend:
     def reaches(self, target: str) -> bool:
         return False
 
+    def starts_brokers(self, target: str) -> bool:
+        return False
+
     def own_brokers(self, target: str) -> int | None:
         return None
 
@@ -165,7 +168,7 @@ class EventStoreBackend:
         return None
 
     def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
-        raise BackendUnavailable("no real Event Store can be reached yet, so nothing is left on one")
+        raise BackendUnavailable(_NOT_REAL)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

@@ -107,7 +107,8 @@ class KafkaAdmin:
     def remove(self) -> Sequence[str]:
         """Topics first: no member is left that would make them again, and a group without them goes as well."""
         groups = [self._binding.group_id(group.name) for group in self._groups]
-        return [*remove_topics(self._admin, self._topics()), *remove_groups(self._admin, groups)]
+        left = patiently(self._library, lambda: remove_topics(self._admin, self._topics()))
+        return [*left, *patiently(self._library, lambda: remove_groups(self._admin, groups))]
 
     def acts(self) -> Mapping[str, Callable[[PlannedFault], None]]:
         return {"add_partitions": self._add_partitions, "delete_records": self._delete_records}

@@ -101,6 +101,9 @@ class KafkaBackend:
     def reaches(self, target: str) -> bool:
         return _brokers(target) is not None or are_addresses(target)
 
+    def starts_brokers(self, target: str) -> bool:
+        return _brokers(target) is not None
+
     def own_brokers(self, target: str) -> int | None:
         """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
         return _brokers(target)
