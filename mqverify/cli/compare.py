@@ -70,7 +70,12 @@ def compare(
     ] = None,
     profile: Annotated[
         str | None,
-        option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
+        option(
+            "--profile",
+            command="compare",
+            metavar="NAME",
+            help="How to get into a real system: a table of your profiles.toml.",
+        ),
     ] = None,
     allow_broker_faults: Annotated[
         bool, typer.Option("--allow-broker-faults", help="As `mqverify check` has it.")
@@ -110,7 +115,7 @@ def compare(
     differences = read_known(known) if known else []
     specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
     options = engine.Options(
-        tuple(loading.backend_of(text) for text in backend or ()),
+        backends=tuple(loading.backend_of(text) for text in backend or ()),
         seed=seed,
         runs=runs,
         jobs=jobs,
