@@ -225,7 +225,7 @@ def test_a_request_that_nobody_sends_begins_nothing() -> None:
 
 @pytest.mark.parametrize(("of", "table_name"), [("producer", "sends"), ("consumer", "settlements")])
 def test_the_reply_to_the_nth_request_is_lost(of: str, table_name: str) -> None:
-    """Of the requests from the trigger on (here: all of them) that append or settle, those before the third fare well."""
+    """Of the requests from the trigger on (here: all) that append or settle, those before the third fare well."""
     faults = f"[{{lose: ack, of: {of}-1, nth: 3, times: 2}}]"
     text = SPEC.format(faults=faults, commit="sync").replace("messages: 120", "in_flight: one, messages: 120")
     rows, outcome = run(text)

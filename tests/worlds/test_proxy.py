@@ -454,14 +454,14 @@ def test_the_reply_to_a_settlement_is_held_until_it_may_go(harness: Harness) -> 
     free: list[object] = []
     armed = [False]
 
-    def take() -> bool:
+    def take(_worker: str) -> bool:
         was, armed[0] = armed[0], False
         return was
 
     def held(worker: str, let_go: object) -> None:
         free.extend((worker, let_go))
 
-    harness.proxy.hold(Hold(frozenset("ab"), lambda: armed[0], take, held))
+    harness.proxy.hold(Hold(frozenset("ab"), lambda _: armed[0], take, held))
     worker, broker = harness.connect("a")
     passes(request(COMMIT, 1), worker, broker)
     passes(reply(1), broker, worker)
