@@ -25,7 +25,9 @@ SETTLING = """
 spec: a death between a commit and its reply
 workload: {messages: 100, keys: 10, producers: 1, consumers: 1, handler: {takes: 2ms}}
 backends: {kafka: {partitions: 2, auto_offset_reset: earliest, session_timeout: 6s, heartbeat_interval: 1s}}
-faults: [{crash: consumer, point: in_settle, when: {handled: 30%}, restart_after: 0s}, {reset: [producer, broker], nth: 2}]
+faults:
+  - {crash: consumer, point: in_settle, when: {handled: 30%}, restart_after: 0s}
+  - {reset: [producer, broker], nth: 2}
 expect: {at_least_once: held}
 """
 
