@@ -149,8 +149,8 @@ class Kernel:
             return
         if process.paused:
             process.defer(task.switch, ())
-        elif process.doomed is task:
-            process.kill()
+        elif process.at_wake is not None and process.at_wake[0] is task:
+            process.at_wake[1]()
         else:
             task.switch()
 

@@ -36,7 +36,7 @@ class Process:
     the exception or None); they run inside the run and must not block.
     """
 
-    __slots__ = ("_backlog", "alive", "doomed", "kernel", "name", "on_end", "paused", "skew", "tasks")
+    __slots__ = ("_backlog", "alive", "at_wake", "kernel", "name", "on_end", "paused", "skew", "tasks")
 
     def __init__(self, kernel: Kernel, name: str) -> None:
         self.kernel = kernel
@@ -45,7 +45,7 @@ class Process:
         self.paused = False
         self.skew = 0
         self.tasks: list[Task] = []
-        self.doomed: Task | None = None
+        self.at_wake: tuple[Task, Callable[[], None]] | None = None
         self.on_end: list[Callable[[BaseException | None], None]] = []
         self._backlog: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
 
@@ -83,7 +83,18 @@ class Process:
 
     def kill_at_wake(self, task: Task) -> None:
         """The process dies when `task` is next woken: what it waited for has happened, and it never sees it."""
-        self.doomed = task
+        self.at_wake = task, self.kill
+
+    def pause_at_wake(self, task: Task, paused: Callable[[], None]) -> None:
+        """It is paused when `task` is next woken, which sees what it waited for on resuming. `paused` is told then."""
+
+        def pause() -> None:
+            self.at_wake = None
+            self.pause()
+            self._backlog.append((task.switch, ()))
+            paused()
+
+        self.at_wake = task, pause
 
     def pause(self) -> None:
         """SIGSTOP: what arrives or falls due waits until `resume`. A task cannot pause its own process and go on."""

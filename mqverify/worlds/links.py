@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from mqverify.backends.base import Admin, Backend, Endpoint, Site
+from mqverify.backends.base import Admin, Backend, Endpoint, NotDone, Site
 from mqverify.errors import BackendUnavailable
 from mqverify.faults.plan import PlannedFault
-from mqverify.faults.targets import candidates
 from mqverify.spec.model import Fault
+from mqverify.spec.targets import partition_of
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import stream
 from mqverify.worlds.board import Board
@@ -78,7 +78,7 @@ class Links:
         self._proxy = Proxy([*known, *self._numbered.values()], conversations)
         for planned in faults:
             if planned.fault.point == "in_settle":
-                self._watch_settlements(planned, [worker.name for worker in candidates(planned.fault, workers)])
+                self._watch_settlements(planned, [worker.name for worker in workers])
 
     def endpoint(self, worker: str) -> Endpoint:
         """How a worker gets to the brokers."""
@@ -156,7 +156,7 @@ class Links:
     def _watch_settlements(self, planned: PlannedFault, workers: Sequence[str]) -> None:
         """The point `in_settle` is here: when the reply to a settlement has come and its consumer has not seen it.
 
-        The board arms the fault in the same step in which a worker's message makes its count.
+        The board knows for whom it is armed: in the same step in which a worker's message makes its count.
         """
         board = self._board
 
@@ -173,8 +173,18 @@ class Links:
             os.write(self._bell, b".")
 
     def _brokers(self, far_end: str) -> frozenset[str] | None:
-        """The addresses of those that the far end of a link means; None: all of them."""
-        return None
+        """The addresses, as brokers tell them, of those that the far end of a link means; None: all of them.
+
+        Raises NotDone where nobody can tell which they are.
+        """
+        partition = partition_of(far_end)
+        if partition is None:
+            return None
+        leader, *followers = self._admin.holders(partition)
+        meant = followers if far_end.startswith("followers") else [leader]
+        if not meant:
+            raise NotDone(f"nobody but its leader holds partition {partition}")
+        return frozenset(self._numbered[number] for number in meant if number in self._numbered)
 
 
 def _ends(fault: Fault) -> tuple[str, bool]:

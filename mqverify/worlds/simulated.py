@@ -414,9 +414,12 @@ class SimulatedContext:
                 continue
             waiting.remove(armed)
             struck = Struck(armed.planned.identity, self.worker)
-            if armed.planned.kind == "crash" and point == "in_settle":
-                self._process.on_end.append(partial(self._struck_at_last, struck))
-                self._process.kill_at_wake(getcurrent())
+            if point == "in_settle":  # sent, and its reply not seen: at the moment when it would be
+                if armed.planned.kind == "crash":
+                    self._process.on_end.append(partial(self._struck_at_last, struck))
+                    self._process.kill_at_wake(getcurrent())
+                else:
+                    self._process.pause_at_wake(getcurrent(), partial(self._world.post, struck))
                 return
             self._world.post(struck)
             if armed.planned.kind == "pause":

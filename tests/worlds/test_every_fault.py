@@ -189,6 +189,63 @@ def test_replies_that_nobody_waited_for_are_not_lost() -> None:
     sound(rows)
 
 
+@pytest.mark.parametrize("nth", ["", ", nth: 7"])
+@pytest.mark.parametrize("end", ["consumer-2", "all consumers", "producer"])
+@pytest.mark.parametrize("label", ["kafka", "persistent", "catch_up"])
+def test_connections_are_reset(label: str, end: str, nth: str) -> None:
+    rows = check(f"[{{reset: [{end}, broker], when: {{acked: 50%}}{nth}}}]", label=label)
+    [fault] = table(rows, "faults")
+    assert fault["ended_at"] is not None
+
+
+def test_who_has_no_connection_has_none_to_be_reset() -> None:
+    rows, outcome = run(SPEC.format(faults="[{reset: [producer-1, broker]}]", commit="sync"))
+    why = "producer-1 had no connection to the broker when its trigger was pulled"
+    assert outcome.faults == ((0, "reset", False, why),)
+    sound(rows)
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("end", ["consumer", "producer-2"])
+@pytest.mark.parametrize("label", ["kafka", "persistent", "catch_up"])
+def test_links_from_the_nth_request_on(link: tuple[str, str], label: str, end: str) -> None:
+    kind, rest = link
+    rows = check(f"[{{{kind}: [{end}, broker], nth: 5, when: {{acked: 30%}}{rest}}}]", label=label)
+    at_once = check(f"[{{{kind}: [{end}, broker], when: {{acked: 30%}}{rest}}}]", label=label)
+    assert table(rows, "faults")[0]["began_at"] > table(at_once, "faults")[0]["began_at"]  # type: ignore[operator]
+
+
+def test_a_request_that_nobody_sends_begins_nothing() -> None:
+    faults = "[{cut: [producer-1, broker], nth: 900, for: 1s, when: {acked: 50%}}]"
+    rows, outcome = run(SPEC.format(faults=faults, commit="sync"))
+    why = "producer-1 sent fewer than 900 requests after its trigger"
+    assert outcome.faults == ((0, "cut", False, why),)
+    sound(rows)
+
+
+@pytest.mark.parametrize(("of", "table_name"), [("producer", "sends"), ("consumer", "settlements")])
+def test_the_reply_to_the_nth_request_is_lost(of: str, table_name: str) -> None:
+    """Of the requests from the trigger on (here: all) that append or settle, those before the third fare well."""
+    faults = f"[{{lose: ack, of: {of}-1, nth: 3, times: 2}}]"
+    text = SPEC.format(faults=faults, commit="sync").replace("messages: 120", "in_flight: one, messages: 120")
+    rows, outcome = run(text)
+    assert outcome.faults == ((0, "lose", True, None),)
+    [fault] = table(rows, "faults")
+    own = [row for row in table(rows, table_name) if f"{of}-1" in (row.get("producer"), row.get("consumer"))]
+    done = [row for row in own if row["completed_at"] is not None and row["completed_at"] < fault["began_at"]]  # type: ignore[operator]
+    assert len(done) == 2
+
+
+def test_a_pause_in_a_settlement_is_after_it_was_sent_and_before_its_reply_is_seen() -> None:
+    rows = check("[{pause: consumer, when: {handled: 50%}, point: in_settle, for: 3s}]")
+    [fault] = table(rows, "faults")
+    [under_way] = [
+        row for row in table(rows, "settlements")
+        if row["invoked_at"] < fault["began_at"] < row["completed_at"] and row["completed_at"] >= fault["ended_at"]  # type: ignore[operator]
+    ]  # fmt: skip
+    assert under_way["outcome"] == "acked"
+
+
 @pytest.mark.parametrize("kind", ["add_consumers", "remove_consumers"])
 @pytest.mark.parametrize(
     ("label", "when"),

@@ -40,6 +40,7 @@ expect: {{at_least_once: held}}
         ("", "", "{crash: consumer, when: {handled: 50%}, point: in_settle}", None),
         ("", "", "{crash: leader, when: {handled: 50%}}", None),
         ("", "", "{crash: all consumers, when: {handled: 50%}, point: in_handler}", None),
+        ("", "", "{reset: [producer, broker], nth: 3}", None),
         ("", "", "{crash: consumer, when: {handled: 50%}, restart_after: 8d}", "it would take 8d"),
         (", rate: 2/h", "", "", "it would take 2d2h"),
         ("", "", "{slow: consumer, handler: 1s, times: 3}", None),

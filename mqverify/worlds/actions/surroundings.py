@@ -41,7 +41,11 @@ class _OnLinks(Action):
         if not workers:
             self.fail(NOBODY.format(self._worker_end()))
             return
-        self.meddle([worker.name for worker in workers])
+        try:
+            self.meddle([worker.name for worker in workers])
+        except NotDone as reason:
+            self.began_at = None
+            self.fail(str(reason))
 
     def meddle(self, workers: list[str]) -> None:
         """Do it to these, or have it done."""
@@ -51,7 +55,7 @@ class _OnLinks(Action):
         return f"{self._worker_end()} sent fewer than {self.planned.fault.nth} requests after its trigger"
 
     def _worker_end(self) -> str:
-        return min(self.planned.fault.target, key=lambda end: end.startswith(("broker", "node")))
+        return min(self.planned.fault.target, key=lambda end: end.startswith(("broker", "followers", "node")))
 
 
 class Disturb(_OnLinks):

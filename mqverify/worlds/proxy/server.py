@@ -169,7 +169,7 @@ class Proxy:
     def _obey(self, _events: int) -> None:
         with suppress(BlockingIOError):
             self._waking.recv(4096)
-        while self._orders:
+        for _ in range(len(self._orders)):
             what, done = self._orders.popleft()
             try:
                 done.set_result(what())

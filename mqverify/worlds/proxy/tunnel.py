@@ -23,6 +23,9 @@ MOST_QUEUED: Final = 4 << 20
 _MOST_MUTED: Final = 1_000_000_000
 """Nanoseconds after a lost reply within which the requests behind it are answered, or never."""
 
+_ON_ITS_WAY: Final = 5_000_000
+"""Nanoseconds for what is on its way up when a reply is lost: it is done too, before the connection is reset."""
+
 
 class Lane:
     """One direction: pieces with the time at which they are due, or None while they are held."""
@@ -88,8 +91,8 @@ class Tunnel:
         self._conversation = conversation
         self._expected: deque[tuple[int, Loss | Hold | None]] = deque()
         """Requests that were passed on and are not answered, by their numbers."""
-        self._muted = False
-        """A reply was lost: no more leaves."""
+        self._muted_until: int | None = None
+        """A reply was lost: no more leaves. It is reset by then, or once all that it passed on has been answered."""
         self._closed_at: dict[Way, int] = {}
         """When the sender of a lane has closed it."""
 
@@ -104,7 +107,11 @@ class Tunnel:
             if self.broken:
                 return
             if request.answered:
-                mark = None if self._muted else self._rules.mark(self.worker, request)
+                mark = None
+                if self._muted_until is None:
+                    mark = self._rules.mark(self.worker, request)
+                else:
+                    self.reset_at = self._muted_until
                 self._expected.append((request.number, mark))
             self._send("up", frame, now)
 
@@ -115,10 +122,10 @@ class Tunnel:
         for piece, number in self._conversation.replies(data):
             if number is not None:
                 self._replied(number, now)
-            if not self._muted:
+            if self._muted_until is None:
                 self._send("down", piece, now, begins=number is not None)
-        if self._muted and not self._expected:
-            self.broken = True
+        if self._muted_until is not None and not self._expected:
+            self.reset_at = min(self._muted_until, now + _ON_ITS_WAY)
 
     def ended(self, way: Way, now: int, *, abruptly: bool = False) -> None:
         """The sender of that way has closed the connection: abruptly, what it had not got through is gone with it."""
@@ -191,11 +198,10 @@ class Tunnel:
             expected, mark = self._expected.popleft()
             if expected == number:
                 break
-        if self._muted or mark is None:
+        if self._muted_until is not None or mark is None:
             return
         if isinstance(mark, Loss):
-            self._muted = True
-            self.reset_at = now + _MOST_MUTED
+            self.reset_at = self._muted_until = now + _MOST_MUTED
             mark.struck(self.worker)
         elif mark.take(self.worker):
             self.lanes["down"].stopped = True
