@@ -1,5 +1,7 @@
 """What an exception of kafka-python says for certain: one test a row, and the mechanisms that take certainty away."""
 
+import inspect
+
 import kafka.errors
 import pytest
 from kafka.producer.record_accumulator import RecordAccumulator
@@ -85,6 +87,29 @@ def test_a_refused_commit_is_certain_if_there_was_no_other_try(name):
 @pytest.mark.parametrize("name", COMMIT_NEVER_CERTAIN)
 def test_a_commit_of_which_nobody_knows(name):
     assert commit_outcome(error(name), once=True) == "unknown"
+
+
+EVERY_ERROR = sorted({kind.__name__ for _, kind in inspect.getmembers(kafka.errors, inspect.isclass)})
+
+
+def test_of_all_errors_that_kafka_python_has_none_but_the_rows_is_certain_for_a_send():
+    """Subclasses of a row are, as they should: `IncompatibleBrokerVersion` is the client's own, before it sends."""
+    some_way = {name for name in EVERY_ERROR if certain(name)}
+    rows = {*THIS_TRY, *THIS_TRY_UNLESS_ANOTHERS, *EVERY_TRY_UNLESS_ANOTHERS}
+    assert some_way == {*rows, "IncompatibleBrokerVersion"}
+    assert certain("IncompatibleBrokerVersion") == certain("UnsupportedVersionError")
+    assert set(NEVER_CERTAIN) < set(EVERY_ERROR)
+
+
+def test_of_all_errors_that_kafka_python_has_none_but_the_rows_is_certain_for_a_commit():
+    assert [name for name in EVERY_ERROR if commit_outcome(error(name)) == "failed"] == COMMIT_THIS_TRY
+    assert set(COMMIT_NEVER_CERTAIN) < set(EVERY_ERROR)
+
+
+def test_what_is_no_error_of_kafka_python_is_unknown_once_it_was_handed_over():
+    for foreign in (OSError(), ValueError(), RuntimeError()):
+        assert {send_outcome(foreign, True, *way) for way in WAYS} == {"unknown"}
+        assert commit_outcome(foreign) == "unknown"
 
 
 def test_every_row_of_the_tables_is_tested():
