@@ -6,6 +6,7 @@ does not come up always fails them.
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from mqverify.backends.kafka.jars import find_jars, find_java
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
 from mqverify.errors import BackendUnavailable
+from tests.conformance.agreement import tell_agreement
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +22,15 @@ def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on where it runs: the command line says more in a step of GitHub Actions."""
     for variable in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
         monkeypatch.delenv(variable, raising=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "differs(section): the model does otherwise, as docs/fidelity.md says there")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Here, since with several processes the one that reports does not collect tests."""
+    tell_agreement(terminalreporter)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

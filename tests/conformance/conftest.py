@@ -1,14 +1,12 @@
-"""Every behaviour is run on both arms, and what came of it is summed up: whether the model does what a broker does.
+"""Every behaviour is run on both arms; `agreement.py` sums up whether the model does what a broker does.
 
 A test's body runs inside its arm (`pytest_pyfunc_call`). `@pytest.mark.differs("heading")` names a section of
 docs/fidelity.md: there the model is known to do otherwise, so its arm is expected to fail, and fails if it does not.
 """
 
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,10 +14,6 @@ from tests.conformance.arms import Arm, RealArm, SimulatedArm
 
 FOLDER = Path(__file__).parent
 FIDELITY = FOLDER.parents[1] / "docs/fidelity.md"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "differs(section): the model does otherwise, as docs/fidelity.md says there")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -72,36 +66,3 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     arm.run(lambda: pyfuncitem.obj(**arguments))
     return True
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """`conformance: N of M behaviours agree`; those that do not, and those that are known not to."""
-    came_to: dict[str, dict[str, str]] = defaultdict(dict)
-    documented: dict[str, str] = {}
-    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            for name, value in getattr(report, "user_properties", ()):
-                if name == "conformance":
-                    behaviour, arm, section = value
-                    came_to[behaviour][arm] = outcome
-                    if section is not None:
-                        documented[behaviour] = section
-    both = {name: arms for name, arms in came_to.items() if {"simulated", "real"} <= set(arms)}
-    if not both:
-        return
-    compared = {name: arms for name, arms in both.items() if "skipped" not in arms.values()}
-    agree = [name for name, arms in compared.items() if set(arms.values()) == {"passed"}]
-    as_documented = [
-        name for name, arms in compared.items() if arms["simulated"] == "xfailed" and arms["real"] == "passed"
-    ]
-    write = terminalreporter.write_line
-    known = f"; {len(as_documented)} differ as docs/fidelity.md says" if as_documented else ""
-    write("")
-    write(f"conformance: {len(agree)} of {len(compared)} behaviours agree{known}")
-    for name in sorted(as_documented):
-        write(f"  documented: {name}: {documented[name]}")
-    for name in sorted(set(compared) - set(agree) - set(as_documented)):
-        arms = compared[name]
-        write(f"  DISAGREE: {name}: simulated {arms['simulated']}, real {arms['real']}")
-    if len(compared) < len(both):
-        write(f"  {len(both) - len(compared)} were not compared: there is no real broker here")

@@ -54,7 +54,7 @@ def test_all_that_can_be_named_has_a_page_and_is_listed(registry: Registry) -> N
         ("joins", "values:     start, drained"),
         ("crash.when", "default:    at once"),
         ("expect", "at_least_once"),
-        ("kafka.partition_assignment_strategy", "missing:    cooperative_sticky"),
+        ("kafka.partition_assignment_strategy", "missing:    sticky, cooperative_sticky"),
         ("kafka.partition_assignment_strategy", "round_robin, sticky, cooperative_sticky\n"),
         ("kafka.partition_assignment_strategy", "default:    [range, round_robin]"),
         ("kafka.partitions", "values:     a whole number, from 1 to 10000; per_key\n"),

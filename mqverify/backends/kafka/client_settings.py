@@ -253,7 +253,7 @@ class ClientSettings(TopicSettings):
                 "cooperative-sticky": "cooperative-sticky",
             },
             "how a group shares partitions",
-            later=("cooperative_sticky",),
+            later=("sticky", "cooperative_sticky"),
             breaks="range leaves consumers without work where topics have few partitions",
         ),
     ] = ("range", "roundrobin")
