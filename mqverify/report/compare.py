@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.text import Text
 
+from mqverify import __version__
 from mqverify.report.console import console_for
 from mqverify.report.json import result_document
 from mqverify.report.text import count, plain
@@ -96,6 +97,7 @@ def write_comparison_as_json(comparison: "Comparison", stream: TextIO) -> None:
     """For programs: all pairs with both results as `mqverify check` tells them, and the counts."""
     document = {
         "format": FORMAT,
+        "mqverify": __version__,
         "details": dict(comparison.details),
         "pairs": [_pair(pair) for pair in comparison.pairs],
         "summary": {
