@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from mqverify.backends.base import Backend
 from mqverify.spec.registry import System
 
-__all__ = ["OWN", "Plugin", "backend", "library", "systems"]
+__all__ = ["OWN", "Plugin", "backend", "library", "names", "systems"]
 
 OWN = ("kafka", "eventstore")
 
@@ -41,13 +41,18 @@ def _plugin(system: str) -> Plugin:
     return found
 
 
+def names() -> tuple[str, ...]:
+    """Of all systems, mqverify's own first."""
+    return (*OWN, *sorted(_plugins()))
+
+
 def systems() -> dict[str, System]:
     """All systems that a spec may name."""
     from mqverify.backends.eventstore.system import SYSTEM as EVENTSTORE
     from mqverify.backends.kafka.system import SYSTEM as KAFKA
 
     own = {system.name: system for system in (KAFKA, EVENTSTORE)}
-    return own | {name: _plugin(name).SYSTEM for name in sorted(_plugins())}
+    return own | {name: _plugin(name).SYSTEM for name in names()[len(OWN) :]}
 
 
 def backend(system: str) -> Backend:

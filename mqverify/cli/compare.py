@@ -8,7 +8,7 @@ import typer
 
 from mqverify.cli.options import LARGEST_SEED, option
 from mqverify.errors import UsageError
-from mqverify.report.standard import ColorChoice, told_as_output_error, wants_color
+from mqverify.report.standard import ColorChoice, tell_on_stderr, told_as_output_error, wants_color
 
 __all__ = ["compare"]
 
@@ -64,8 +64,17 @@ def compare(
             command="compare",
             min=1,
             metavar="N",
-            help="Processes to work in.",
+            help="Processes to work in; on a real system, specs that run at a time.",
             show_default="one a core",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        option(
+            "--profile",
+            command="compare",
+            metavar="NAME",
+            help="How to get into a real system: a table of your profiles.toml.",
         ),
     ] = None,
     known: Annotated[
@@ -102,7 +111,14 @@ def compare(
         raise UsageError("what is to be compared? There is --worlds: mqverify compare SPECS --worlds -b kafka=local")
     differences = read_known(known) if known else []
     specs = loading.select(loading.load(paths), text=keyword, tags=tag or ())
-    options = engine.Options(tuple(loading.backend_of(text) for text in backend or ()), seed=seed, runs=runs)
+    options = engine.Options(
+        backends=tuple(loading.backend_of(text) for text in backend or ()),
+        seed=seed,
+        runs=runs,
+        jobs=jobs,
+        profile=profile,
+        tell=tell_on_stderr,
+    )
     progress = ProgressReport(sys.stderr, color=wants_color(color, sys.stderr), bar=not os.environ.get("CI"))
     try:
         with make_executor(jobs) as executor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mqverify.backends.registry import backend
+from mqverify.backends.registry import backend, names
 from mqverify.errors import UsageError
 from mqverify.faults.targets import strikes_brokers
 from mqverify.guarantees.planned import NOT_JUDGED_YET
@@ -16,7 +16,6 @@ from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 __all__ = ["judgeable", "not_judged", "select_scenarios", "target_of", "unsupported_reason"]
 
 _LONGEST_REAL_RUN = 3600 * SECOND
-_SYSTEMS = ("kafka", "eventstore")
 
 
 def select_scenarios(specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]]) -> list[Scenario]:
@@ -55,8 +54,8 @@ def _labels(spec: Spec, name: str) -> list[str]:
 def target_of(text: str) -> tuple[str, str]:
     """`kafka=local` → system and target, where a system itself is meant, not a spec's. Raises `UsageError`."""
     system, separator, target = text.partition("=")
-    if system not in _SYSTEMS or not separator:
-        meant = f"{did_you_mean(system, _SYSTEMS) or 'kafka'}=HOST:PORT"
+    if system not in names() or not separator:
+        meant = f"{did_you_mean(system, names()) or 'kafka'}=HOST:PORT"
         raise UsageError(f"-b {text}: it takes a system and where it is, such as -b {meant}")
     _require_target(system, system, target)
     return system, target
@@ -66,7 +65,7 @@ def _require_target(name: str, system: str, target: str | None) -> None:
     """Raises `UsageError` where this version cannot reach what was typed as `NAME=TARGET`."""
     if target is None or backend(system).reaches(target):
         return
-    real = ", ".join(f"-b {one}={form}" for one in _SYSTEMS for form in backend(one).targets)
+    real = ", ".join(f"-b {one}={form}" for one in names() for form in backend(one).targets)
     if backend(system).targets:
         raise UsageError(f"-b {name}={target}: that is no place where a {system} can be; there is {real}")
     raise UsageError(

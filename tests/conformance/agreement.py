@@ -27,7 +27,11 @@ def tell_agreement(terminalreporter: Any) -> None:
         name for name, arms in compared.items() if arms["simulated"] == "xfailed" and arms["real"] == "passed"
     ]
     write = terminalreporter.write_line
-    known = f"; {len(as_documented)} differ as docs/fidelity.md says" if as_documented else ""
+    known = (
+        f"; {len(as_documented)} {'differs' if len(as_documented) == 1 else 'differ'} as docs/fidelity.md says"
+        if as_documented
+        else ""
+    )
     write("")
     write(f"conformance: {len(agree)} of {len(compared)} behaviours agree{known}")
     for name in sorted(as_documented):
