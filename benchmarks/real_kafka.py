@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from mqverify import engine
 from mqverify.backends.base import Endpoint
 from mqverify.backends.kafka.jars import cache_folder, find_java
-from mqverify.backends.kafka.local import LocalKafka
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable
 from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows
@@ -174,7 +174,7 @@ def run_child(what: str, arguments: Any, profile: bool = False) -> Took:
 class Bench:
     """One broker, and topics with equal messages on it."""
 
-    def __init__(self, broker: LocalKafka, messages: int, folder: Path) -> None:
+    def __init__(self, broker: LocalCluster, messages: int, folder: Path) -> None:
         self.broker = broker
         self.messages = messages
         self.scenario = scenario_of(messages)
@@ -201,11 +201,12 @@ class Bench:
         group = self.scenario.groups[0] if kind == "consumer" else None
         folder = self._folder / f"{prefix}{kind}"
         folder.mkdir()
-        Board(folder / "board", self.messages, self.scenario.groups, ())
+        Board(folder / "board", self.messages, self.scenario.groups, self.scenario.everybody, ())
         task = WorkerTask(
             scenario=self.scenario, seed=0, endpoint=Endpoint(self.broker.bootstrap), prefix=prefix,
             worker=(consumers_of(group) if group else producers_of(self.plan.workload))[0],
-            clock=RunClock.starting_now(), folder=folder, before=Before(), parent=0, notices=self._notices.fileno(),
+            clock=RunClock.starting_now(folder), folder=folder, before=Before(), parent=0,
+            notices=self._notices.fileno(),
         )  # fmt: skip
         cpu = run_child("worker", (task, folder / "records"), profile).cpu
         rows = RunRows()
@@ -332,7 +333,7 @@ def main() -> None:
     options.add_argument("--profile", choices=("producer", "consumer"), help="where a worker spends its time, instead")
     arguments = options.parse_args()
     try:
-        broker = LocalKafka()
+        broker = LocalCluster()
         broker.start()
     except BackendUnavailable as error:
         print(f"skipped, no Kafka: {str(error).splitlines()[0]}")
