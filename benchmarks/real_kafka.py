@@ -6,7 +6,7 @@ Bare and worker do the same on one broker: same messages, keys and settings, one
 that commits after each batch. They take turns, each in a process of its own, and what is told is the median of their
 ratios: a machine with other work to do disturbs both of a pair alike. Seconds on the wall are from the first send to
 the last acknowledgement (from the first batch to the last commit), seconds of CPU are all of the client's life, the
-start of Python and its imports left out, since a longer run has them only once too.
+start of Python and its imports left out, since a longer run has them only once too; both encode the payloads in it.
 """
 
 import argparse
@@ -68,10 +68,11 @@ def scenario_of(messages: int) -> Scenario:
 
 def bare_producer(plan: Plan, bootstrap: str, topic: str) -> float:
     """What an application does that sends the plan's messages and wants to hear of each; seconds on the wall."""
-    from kafka import KafkaProducer
+    import kafka
 
     messages = [(plan.keys[message].encode(), plan.payloads.encode(message)) for message in range(len(plan.keys))]
-    producer: Any = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    library: Any = kafka
+    producer = library.KafkaProducer(bootstrap_servers=bootstrap, acks="all")
     acked: list[Any] = []
     began = time.perf_counter()
     for key, value in messages:
@@ -85,10 +86,11 @@ def bare_producer(plan: Plan, bootstrap: str, topic: str) -> float:
 
 def bare_consumer(plan: Plan, bootstrap: str, topic: str) -> float:
     """What an application does that commits after each batch; seconds on the wall."""
-    from kafka import KafkaConsumer, OffsetAndMetadata
+    import kafka
 
+    library: Any = kafka
     group = f"{topic}-bare"
-    consumer: Any = KafkaConsumer(
+    consumer = library.KafkaConsumer(
         topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
     )
     got, began = 0, 0.0
@@ -101,7 +103,7 @@ def bare_consumer(plan: Plan, bootstrap: str, topic: str) -> float:
             for record in records:
                 got += len(record.value) == plan.workload.payload
         consumer.commit(
-            {place: OffsetAndMetadata(records[-1].offset + 1, "", -1) for place, records in batches.items()}
+            {place: library.OffsetAndMetadata(records[-1].offset + 1, "", -1) for place, records in batches.items()}
         )
     wall = time.perf_counter() - began
     consumer.close()
@@ -130,7 +132,8 @@ def in_process() -> None:
     profiler = cProfile.Profile()
     if what == "worker":
         task, records = arguments
-        inner = worker_process.work
+        module: Any = worker_process
+        inner = module.work
         spent = []
 
         def measured(*given: Any) -> None:
@@ -141,7 +144,7 @@ def in_process() -> None:
                 inner(*given)
             spent.append(time.process_time() - began)
 
-        worker_process.work = measured
+        module.work = measured
         work_as(task, records)
         if profile:
             pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(35)
@@ -201,11 +204,12 @@ class Bench:
         group = self.scenario.groups[0] if kind == "consumer" else None
         folder = self._folder / f"{prefix}{kind}"
         folder.mkdir()
-        Board(folder / "board", self.messages, self.scenario.groups, ())
+        Board(folder / "board", self.messages, self.scenario.groups, self.scenario.everybody, ())
         task = WorkerTask(
             scenario=self.scenario, seed=0, endpoint=Endpoint(self.broker.bootstrap), prefix=prefix,
             worker=(consumers_of(group) if group else producers_of(self.plan.workload))[0],
-            clock=RunClock.starting_now(), folder=folder, before=Before(), parent=0, notices=self._notices.fileno(),
+            clock=RunClock.starting_now(folder), folder=folder, before=Before(), parent=0,
+            notices=self._notices.fileno(),
         )  # fmt: skip
         cpu = run_child("worker", (task, folder / "records"), profile).cpu
         rows = RunRows()
@@ -225,7 +229,7 @@ class Bench:
         else:
             began, ended = deliveries[0]["delivered_at"], max(row["completed_at"] for row in settlements)
             assert [row["result"] for row in deliveries].count("handled") == self.messages
-        return (ended - began) / 1e9
+        return float(ended - began) / 1e9
 
 
 def compare(bench: Bench, pairs: int) -> dict[str, float]:

@@ -24,8 +24,12 @@ from mqverify.history.records import (
     BATCH_HEAD,
     BLOCK_SIZE,
     CALLS,
+    CELL_PRIME,
+    CELL_UNIT,
+    FIELDS,
     FOREIGN_KEY,
     FORMS,
+    LONGEST_STAMP,
     MARK,
     MOST_IN_BATCH,
     NO_KEY,
@@ -37,6 +41,7 @@ from mqverify.history.records import (
     RecordFile,
     WorkerHeader,
     batch_head,
+    cells_after,
 )
 
 __all__ = ["FOREIGN", "FileRecorder", "Replayed", "replay"]
@@ -83,6 +88,9 @@ class FileRecorder:
         self._last = -1
         self._sends = self._deliveries = self._settlements = self._assignments = 0
         """How many tokens of each kind were given."""
+        self._cells: Any = None
+        """The block with the last batch, as 64-bit numbers, for the handlers of the deliveries from … to."""
+        self._cells_from = self._cells_to = self._cells_at = 0
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
@@ -155,29 +163,45 @@ class FileRecorder:
             return self._deliveries - 1
 
     def delivered_together(
-        self, source: int, deliveries: Sequence[tuple[int | None, str | None, int | None, int, bool]]
+        self, deliveries: Sequence[tuple[int | None, str | None, int | None, int, int, bool]]
     ) -> Sequence[int]:
         first = self._deliveries
         for start in range(0, len(deliveries), MOST_IN_BATCH):
             integers: list[int] = []
             known = self._keys
-            for message, key, sequence, position, intact in deliveries[start : start + MOST_IN_BATCH]:
+            for message, key, sequence, source, position, intact in deliveries[start : start + MOST_IN_BATCH]:
                 if message is None or sequence is None or key not in known:
-                    integers += (_or_null(message), self._key(key), _or_null(sequence), position, intact)
+                    integers += (_or_null(message), self._key(key), _or_null(sequence), source, position, intact)
                 else:
-                    integers += (message, known[key], sequence, position, intact)
+                    integers += (message, known[key], sequence, source, position, intact)
             with self._lock:
-                self._append_batch(source, integers)
-                self._deliveries += len(integers) // 5
+                self._append_batch(integers)
         return range(first, self._deliveries)
 
     def handler_started(self, token: int) -> None:
         with self._lock:
+            if self._cells_from <= token < self._cells_to:
+                stamp = self._now() - self._origin  # as in `_stamp`; these are most of all calls
+                if stamp <= self._last:
+                    stamp = self._last + 1
+                if stamp < LONGEST_STAMP:
+                    self._last = stamp
+                    self._cells[self._cells_at + 2 * token] = stamp * CELL_UNIT
+                    return
             self._append(_HANDLER_STARTED, token)
 
     def handler_ended(self, token: int, result: str) -> None:
         with self._lock:
-            self._append(_HANDLER_ENDED, _RESULTS[result], token)
+            code = _RESULTS[result]
+            if self._cells_from <= token < self._cells_to:
+                stamp = self._now() - self._origin
+                if stamp <= self._last:
+                    stamp = self._last + 1
+                if stamp < LONGEST_STAMP:
+                    self._last = stamp
+                    self._cells[self._cells_at + 2 * token + 1] = stamp * CELL_UNIT + code * CELL_PRIME
+                    return
+            self._append(_HANDLER_ENDED, code, token)
 
     def settling(
         self,
@@ -233,27 +257,29 @@ class FileRecorder:
 
     def _append(self, form: Form, *fields: int) -> None:
         """Write one record: its codes and integers."""
-        code, body, whole = form
+        code, body, whole, size = form
         at = self._at
-        end = at + whole.size
-        if end > BLOCK_SIZE:
+        if at + size > BLOCK_SIZE:
             self._open_block(self._block + 1)
-            at, end = 0, whole.size
-        stamp = self._stamp()
+            at = 0
+        stamp = self._now() - self._origin  # as in `_stamp`: a call less for each record
+        if stamp <= self._last:
+            stamp = self._last + 1
         checksum = crc32(body.pack(code, stamp, *fields))
         whole.pack_into(self._map, at, code, stamp, *fields, checksum, MARK)  # in this order, the mark last
-        self._at = end
+        self._last = stamp
+        self._at = at + size
 
-    def _append_batch(self, source: int, deliveries: Sequence[int]) -> None:
-        """Write deliveries, of five integers each."""
-        count = len(deliveries) // 5
-        body = struct.pack(f"<{len(deliveries)}q", *deliveries)
-        at = self._at
-        end = at + BATCH_HEAD.size + len(body) + TAIL.size
-        if end > BLOCK_SIZE:
+    def _append_batch(self, integers: Sequence[int]) -> None:
+        """Write deliveries, of six integers each, and have cells for their handlers."""
+        count = len(integers) // FIELDS
+        body = struct.pack(f"<{len(integers)}q", *integers)
+        used = BATCH_HEAD.size + len(body) + TAIL.size
+        if cells_after(self._at + used) + 16 * count > BLOCK_SIZE:
             self._open_block(self._block + 1)
-            at, end = 0, end - at
-        head = batch_head(self._stamp(), source, count)
+        at = self._at
+        end = at + used
+        head = batch_head(self._stamp(), count)
         # The head first, in order; then the body, in whatever order the machine copies; then the tail, the mark last.
         BATCH_HEAD.pack_into(self._map, at, *head)
         start = at + BATCH_HEAD.size
@@ -261,7 +287,11 @@ class FileRecorder:
         checksum = crc32(body, crc32(BATCH_HEAD.pack(*head)))
         TAIL.pack_into(self._map, end - TAIL.size, checksum, MARK)
         self._last += count - 1
-        self._at = end
+        self._cells = memoryview(self._map).cast("q")
+        self._cells_from, self._cells_to = self._deliveries, self._deliveries + count
+        self._cells_at = cells_after(end) // 8 - 2 * self._cells_from
+        self._deliveries += count
+        self._at = cells_after(end) + 16 * count
 
     def _open_block(self, number: int, used: int = 0) -> None:
         """Go on in a new block of the file. It is written with zeros, so that a full disk is noticed here and now."""
@@ -292,6 +322,7 @@ class FileRecorder:
         os.close(self._file)
         self._file = -1
         self._at = BLOCK_SIZE
+        self._cells_to = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +355,7 @@ def replay(path: Path, rows: RunRows, messages: Messages, keys: Sequence[str], u
     for record in opened:
         if until is None or record.stamp <= until:
             replayer.add(record)
-    return Replayed(header, replayer.records, opened.torn, replayer.first, replayer.stamp)
+    return Replayed(header, replayer.records, opened.torn, replayer.first, replayer.last)
 
 
 class _Replayer:
@@ -333,6 +364,7 @@ class _Replayer:
     ) -> None:
         self.records = 0
         self.first: int | None = None
+        self.last: int | None = None
         self.stamp: int | None = None
         self._path = path
         self._keys = keys
@@ -349,6 +381,7 @@ class _Replayer:
     def add(self, record: Record) -> None:
         call = record.call
         self.stamp = record.stamp
+        self.last = max(self.last or 0, record.stamp)
         if self.first is None:
             self.first = record.stamp
         arguments: dict[str, Any] = {}

@@ -187,16 +187,16 @@ class WorkerRecorder:
         return token
 
     def delivered_together(
-        self, source: int, deliveries: Sequence[tuple[int | None, str | None, int | None, int, bool]]
+        self, deliveries: Sequence[tuple[int | None, str | None, int | None, int, int, bool]]
     ) -> Sequence[int]:
-        """One poll returned messages of one source, which is the place where they lie too; their tokens.
+        """One poll returned these, from sources that are the places where they lie too; their tokens.
 
-        Of each: message, key, sequence, position, intact.
+        Of each: message, key, sequence, source, position, intact.
         """
         delivered = self.delivered
         return [
             delivered(message, key, sequence, source, position, source, position, intact)
-            for message, key, sequence, position, intact in deliveries
+            for message, key, sequence, source, position, intact in deliveries
         ]
 
     def handler_started(self, token: int) -> None:

@@ -4,7 +4,8 @@ A file begins with the header: 8 bytes of magic, format version and length of th
 JSON of `WorkerHeader`, CRC-32 of all that. Each record is one call of a recorder: its kind (u16: number + 1, and that
 byte's complement), its stamp (i64), codes (u8, the place of a word in `WORDS`), integers (i64, null is the least), the
 CRC-32 of all this, and `MARK`. `CALLS` says what the codes and integers of each kind mean. One kind more, `BATCH`,
-holds the deliveries of one poll from one source. A change of any of this is a new `FORMAT`.
+holds the deliveries of one poll, and *cells* for when their handlers started and ended. A change of any of this is a
+new `FORMAT`.
 
 Files grow by whole blocks of zeros, and a record lies in one block. Bytes are written in order, the mark last, so a
 record without its mark was being written when the worker was killed, and nothing comes after it.
@@ -27,9 +28,13 @@ __all__ = [
     "BATCH_HEAD",
     "BLOCK_SIZE",
     "CALLS",
+    "CELL_PRIME",
+    "CELL_UNIT",
+    "FIELDS",
     "FOREIGN_KEY",
     "FORMAT",
     "FORMS",
+    "LONGEST_STAMP",
     "MARK",
     "MOST_IN_BATCH",
     "NO_KEY",
@@ -42,6 +47,7 @@ __all__ = [
     "RecordFile",
     "WorkerHeader",
     "batch_head",
+    "cells_after",
     "code_of",
 ]
 
@@ -129,41 +135,59 @@ class Form(NamedTuple):
     code: int
     body: struct.Struct
     whole: struct.Struct
+    size: int
+    """Of the whole, in bytes."""
 
 
 def _form(kind: int, call: Call) -> Form:
     body = f"<Hq{len(call.words)}B{len(call.integers)}q"
-    return Form(code_of(kind), struct.Struct(body), struct.Struct(f"{body}IB"))
+    whole = struct.Struct(f"{body}IB")
+    return Form(code_of(kind), struct.Struct(body), whole, whole.size)
 
 
 FORMS: tuple[Form, ...] = tuple(_form(kind, call) for kind, call in enumerate(CALLS))
 
-# The kind after the last. Its head: kind, the first delivery's stamp (each of the others is one later), source, which
-# is the place too, and how many there are. CRC-32 of the head. Of each delivery: message, key, sequence, position (in
-# the source and in the place), and whether it is intact (0, 1). CRC-32 of all, mark.
+# The kind after the last. Its head: kind, the first delivery's stamp (each of the others is one later), how many there
+# are, CRC-32 of that. Of each delivery: message, key, sequence, source (the place too), position (in both), whether it
+# is intact (0, 1). CRC-32 of all, mark. Then, from the next place in the file that eight divides, two cells a delivery,
+# zero until they are written, in one step each: when its handler started, when it ended and how.
 BATCH = len(CALLS)
-BATCH_HEAD = struct.Struct("<HqqII")
-MOST_IN_BATCH = 4096
-_DELIVERY = struct.Struct("<5q")
+BATCH_HEAD = struct.Struct("<HqII")
+MOST_IN_BATCH = 2048
+LONGEST_STAMP = 1 << 52
+"""A cell holds stamps below this: 52 days."""
+FIELDS = 6
+_DELIVERY = struct.Struct(f"<{FIELDS}q")
+CELL_PRIME = 257
+"""Cells are multiples of it, which no number is any more when one of its bytes is changed."""
+CELL_UNIT = 4 * CELL_PRIME
+"""A cell is the stamp times this, and the code of the result times `CELL_PRIME`."""
 _KIND_OF = {struct.pack("<H", code_of(kind)): kind for kind in range(BATCH + 1)}
-_DELIVERED = next(kind for kind, call in enumerate(CALLS) if call.method == "delivered")
+_KINDS = {call.method: kind for kind, call in enumerate(CALLS)}
+_DELIVERED = CALLS[_KINDS["delivered"]]
+_STARTED, _ENDED = CALLS[_KINDS["handler_started"]], CALLS[_KINDS["handler_ended"]]
 
 
-def batch_head(stamp: int, source: int, count: int) -> tuple[int, int, int, int, int]:
+def batch_head(stamp: int, count: int) -> tuple[int, int, int, int]:
     """What `BATCH_HEAD` packs."""
-    head = BATCH_HEAD.pack(code_of(BATCH), stamp, source, count, 0)
-    return code_of(BATCH), stamp, source, count, crc32(head[: -_CHECK.size])
+    head = BATCH_HEAD.pack(code_of(BATCH), stamp, count, 0)
+    return code_of(BATCH), stamp, count, crc32(head[: -_CHECK.size])
+
+
+def cells_after(end: int) -> int:
+    """Where the cells begin of a batch whose mark ends there, both in bytes from the start of the block."""
+    return (end + 7) // 8 * 8
 
 
 def _batch_size(block: bytes, at: int) -> int:
-    """The size of the batch there; if its head is not whole, of the head."""
+    """The size of the batch there, up to its mark; if its head is not whole, of the head."""
     head = block[at : at + BATCH_HEAD.size]
     if len(head) < BATCH_HEAD.size:
         return BATCH_HEAD.size + 1
     *values, checksum = BATCH_HEAD.unpack(head)
     if crc32(head[: -_CHECK.size]) != checksum:
         return BATCH_HEAD.size + 1
-    return BATCH_HEAD.size + _DELIVERY.size * int(values[3]) + TAIL.size
+    return BATCH_HEAD.size + _DELIVERY.size * int(values[2]) + TAIL.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +232,7 @@ class RecordFile:
         self._path = path
         self.torn = 0
         self._last = -1
+        self._deliveries = 0
         self._file = _open_regular(path)
         try:
             self.header = self._read_header()
@@ -219,13 +244,21 @@ class RecordFile:
         with self._file:
             if self.header is None:
                 return
-            while block := self._file.read(BLOCK_SIZE - self._file.tell() % BLOCK_SIZE):
+            at = self._file.tell()
+            self._file.seek(0)
+            while block := self._file.read(BLOCK_SIZE):
                 if self.torn and block.strip(b"\0"):
                     raise self._wrong("something follows a record that is not whole")
-                at = 0
                 while not self.torn and (size := self._size(block, at)):
-                    yield from self._records(block, at, size)
-                    at += size
+                    self._verify(block, at, at + size - TAIL.size)
+                    if block[at] - 1 == BATCH:
+                        _, stamp, count, _ = BATCH_HEAD.unpack_from(block, at)
+                        yield from self._batch(block, at + BATCH_HEAD.size, stamp, count)
+                        at = cells_after(at + size) + 16 * count
+                    else:
+                        yield self._record(block, at)
+                        at += size
+                at = 0
 
     def close(self) -> None:
         self._file.close()
@@ -244,30 +277,43 @@ class RecordFile:
             raise self._wrong(f"a record is of the unknown kind {block[at] - 1}")
         raise self._wrong("a record has a wrong checksum")
 
-    def _records(self, block: bytes, at: int, size: int) -> Iterator[Record]:
-        end = at + size - TAIL.size
+    def _verify(self, block: bytes, at: int, end: int) -> None:
         checksum, mark = TAIL.unpack_from(block, end)
         if mark != MARK or crc32(block[at:end]) != checksum:
             raise self._wrong("a record has a wrong checksum")
+
+    def _record(self, block: bytes, at: int) -> Record:
         kind = block[at] - 1
-        if kind == BATCH:
-            yield from self._deliveries(block, at)
-            return
         call = CALLS[kind]
         _, stamp, *values = FORMS[kind].body.unpack_from(block, at)
         self._note(stamp)
+        self._deliveries += call is _DELIVERED
         words = len(call.words)
-        yield Record(call, tuple(values[:words]), stamp, tuple(values[words:]))
+        return Record(call, tuple(values[:words]), stamp, tuple(values[words:]))
 
-    def _deliveries(self, block: bytes, at: int) -> Iterator[Record]:
-        _, stamp, source, count, _ = BATCH_HEAD.unpack_from(block, at)
-        start = at + BATCH_HEAD.size
-        deliveries = block[start : start + _DELIVERY.size * count]
-        for message, key, sequence, position, intact in _DELIVERY.iter_unpack(deliveries):
+    def _batch(self, block: bytes, at: int, stamp: int, count: int) -> Iterator[Record]:
+        end = at + _DELIVERY.size * count
+        for message, key, sequence, source, position, intact in _DELIVERY.iter_unpack(block[at:end]):
             self._note(stamp)
             integers = (message, key, sequence, source, position, source, position, NULL, NULL, 1)
-            yield Record(CALLS[_DELIVERED], (intact,), stamp, integers)
+            yield Record(_DELIVERED, (intact,), stamp, integers)
             stamp += 1
+        end += TAIL.size
+        start = cells_after(end)
+        cells = block[start : start + 16 * count]
+        if block[end:start].strip(b"\0"):
+            raise self._wrong("something follows a record that is not whole")
+        for place, (value,) in enumerate(struct.iter_unpack("<q", cells[: len(cells) // 8 * 8])):
+            if value:
+                yield self._handler_call(self._deliveries + place // 2, place % 2 == 1, value)
+        self._deliveries += count
+
+    def _handler_call(self, token: int, ended: bool, value: int) -> Record:
+        number, rest = divmod(value, CELL_PRIME)
+        stamp, code = divmod(number, 4)
+        if rest or stamp < 0 or (code and not ended):
+            raise self._wrong("a time of a handler is none")
+        return Record(_ENDED, (code,), stamp, (token,)) if ended else Record(_STARTED, (), stamp, (token,))
 
     def _note(self, stamp: int) -> None:
         if stamp <= self._last:

@@ -6,7 +6,7 @@ client library; a world implements `Context` once. Loops, adapters and libraries
 
 import random
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from mqverify.workload.sink import Sink
@@ -34,32 +34,20 @@ Recorder = Any
 """`WorkerRecorder`, or `FileRecorder` with the same methods."""
 
 
-class Received:
+class Received(NamedTuple):
     """One delivery in a consumer's hands. `token` names its row in the recorder."""
 
-    __slots__ = ("facts", "message", "native", "position", "source", "token", "tries")
-
-    def __init__(
-        self,
-        token: int,
-        message: int | None,
-        source: int,
-        position: int,
-        facts: tuple[Any, ...],
-        native: Any = None,
-        tries: int = 1,
-    ) -> None:
-        self.token = token
-        self.message = message
-        self.source = source
-        self.position = position
-        """Its position along `source`."""
-        self.facts = facts
-        """The first arguments of `recorder.delivered`, to record another attempt in place."""
-        self.native = native
-        """The client library's own object."""
-        self.tries = tries
-        """Which delivery of the message it is by the system's own count, from 1; 1 where the system counts none."""
+    token: int
+    message: int | None
+    source: int
+    position: int
+    """Its position along `source`."""
+    facts: tuple[Any, ...]
+    """The first arguments of `recorder.delivered`, to record another attempt in place."""
+    native: Any = None
+    """The client library's own object."""
+    tries: int = 1
+    """Which delivery of the message it is by the system's own count, from 1; 1 where the system counts none."""
 
 
 class ProducerClient(Protocol):

@@ -57,6 +57,9 @@ class _Consumer:
         self._context = context
         self._recorder = context.recorder
         self._handler = duties.handler
+        least, most = duties.handler.takes
+        self._takes = least if least == most else None
+        """How long every handling takes; None if it is drawn."""
         self._poison = duties.poison
         self._wait = duties.wait_for_settlements
         self._policy = duties.settle.policy
@@ -88,9 +91,11 @@ class _Consumer:
         self._settle_pending()
 
     def _work_through(self, batch: Sequence[Received]) -> None:
+        delivered, handle = self._delivered, self._handle
         for received in batch:
-            if received.message is not None:
-                self._delivered(received.message)
+            message = received.message
+            if message is not None:
+                delivered(message)
         policy = self._policy
         reached = self._context.reached
         done: list[Received] = []
@@ -100,12 +105,12 @@ class _Consumer:
             if policy == "before_handling":
                 self._settle((received,))
             reached("before_handle")
-            if not self._handle(received):
+            if not handle(received):
                 continue
-            if policy == "after_handling":
-                self._settle((received,))
-            elif policy == "after_batch":
+            if policy == "after_batch":
                 done.append(received)
+            elif policy == "after_handling":
+                self._settle((received,))
             elif policy == "every":
                 self._settle_later(received)
             elif policy == "with_effect":
@@ -119,27 +124,27 @@ class _Consumer:
         Returns whether it is still to be settled, or was with its effect: not if it was rejected and that settled it,
         nor if the sink refused it, since somebody else has come further.
         """
-        context, recorder, handler = self._context, self._recorder, self._handler
-        token, attempt, pause = received.token, received.tries, _FIRST_RETRY_PAUSE
+        context, recorder = self._context, self._recorder
+        token, message, attempt, pause = received.token, received.message, received.tries, _FIRST_RETRY_PAUSE
         while True:
             recorder.handler_started(token)
-            takes = context.handling_time(self._draw_time())
+            takes = context.handling_time(self._draw_time() if self._takes is None else self._takes)
             if takes:
                 context.sleep(takes)
             context.reached("in_handler")
-            if received.message not in self._poison:
+            if message not in self._poison:
                 if self._sink is not None and not self._sink.apply(received):
                     recorder.handler_ended(token, "refused")
                     return False
                 recorder.handler_ended(token, "handled")
-                if received.message is not None:
-                    self._handled(received.message)
+                if message is not None:
+                    self._handled(message)
                 return True
             recorder.handler_ended(token, "failed")
             rejection = self._rejection(received, attempt)
             if rejection != "retry" or self._client.redelivers:
                 return not self._client.reject(received, rejection) and self._pass_over(received, rejection)
-            if attempt >= handler.attempts:
+            if attempt >= self._handler.attempts:
                 context.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY_PAUSE)
             if context.stopping():
@@ -172,17 +177,18 @@ class _Consumer:
         return on_failure
 
     def _draw_time(self) -> int:
-        least, most = self._handler.takes
-        return least if least == most else self._context.dice.randint(least, most)
+        return self._context.dice.randint(*self._handler.takes)
 
     def _settle(self, items: Sequence[Received]) -> None:
         context = self._context
         context.reached("before_settle")
         context.reached("in_settle")
         if self._client.settle(items, self._wait):
+            settled = self._settled
             for received in items:
-                if received.message is not None:
-                    self._settled(received.message)
+                message = received.message
+                if message is not None:
+                    settled(message)
         context.reached("after_settle")
 
     def _settled_with_effect(self, received: Received) -> None:

@@ -62,5 +62,5 @@ class Payloads:
             return PHANTOM
         if message >= len(self._keys):
             return _FOREIGN
-        key = str(payload[_HEADER_SIZE : _HEADER_SIZE + key_length], "utf-8", "replace")
-        return Decoded(message, key, sequence, True)
+        key = payload[_HEADER_SIZE : _HEADER_SIZE + key_length].decode("utf-8", "replace")
+        return tuple.__new__(Decoded, (message, key, sequence, True))  # at half the cost of its constructor

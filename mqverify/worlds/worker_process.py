@@ -55,6 +55,10 @@ def library_of(system: str) -> Any:
     return modules[0]
 
 
+def _pass_by(point: Point) -> None:
+    """Where no fault of the run can strike."""
+
+
 class RealContext:
     """The `Context` of this process."""
 
@@ -84,6 +88,7 @@ class RealContext:
         self._worker = task.worker.name
         self._armed = board.lookout(self._worker)
         self._may_be_skewed = any(fault.kind == "clock_skew" for fault in faults)
+        self.reached: Callable[[Point], None] = self._reached if self._faults else _pass_by
         self.leads: Callable[[], None] | None = None
         if any("leader" in fault.fault.target for fault in faults):
             self.leads = lambda: self.tell("leads", self.now())
@@ -104,7 +109,7 @@ class RealContext:
         group = None if metric in {"sent", "acked"} else self._group
         return self._board.marker(metric, group, lambda fault: self.tell("triggered", fault))
 
-    def reached(self, point: Point) -> None:
+    def _reached(self, point: Point) -> None:
         fault = self._struck_at(point) if self._armed() else None
         if fault is None:
             return

@@ -23,6 +23,8 @@ __all__ = ["KafkaAdapter", "KafkaConsumerClient", "KafkaProducerClient"]
 
 _MILLISECOND = 1_000_000
 _COMMITTED_TIMEOUT_MS = 5_000
+_new: Any = tuple.__new__
+"""Makes a named tuple of a tuple, at half the cost of its own constructor: there is one for each delivery."""
 
 
 class KafkaAdapter:
@@ -122,6 +124,7 @@ class KafkaConsumerClient:
         self._now = context.now
         self._recorder = context.recorder
         self._decode = binding.plan.payloads.decode
+        self._key_texts = {key.encode(): key for key in dict.fromkeys(binding.plan.keys)}
         self._library = binding.library
         self._iterate = binding.plan.workload.loop == "iterator"
         config = {"auto_offset_reset": binding.settings.auto_offset_reset, **binding.settings.native("consumer")}
@@ -161,10 +164,7 @@ class KafkaConsumerClient:
             return ()
         if self._awaiting_start:
             self._note_starts(batches)
-        received: list[Received] = []
-        for partition, records in batches.items():
-            self._receive(partition.partition, records, received)
-        return received
+        return self._receive(batches) if batches else ()
 
     def _fetch(self, timeout: int) -> Mapping[Any, Sequence[Any]]:
         if not self._iterate:
@@ -266,19 +266,28 @@ class KafkaConsumerClient:
     def settled(self, tokens: list[int], error: BaseException | None) -> None:
         self._settled(tokens, "acked" if error is None else commit_outcome(error))
 
-    def _receive(self, source: int, records: Sequence[Any], received: list[Received]) -> None:
-        decode = self._decode
-        seen: list[tuple[int | None, str | None, int | None, int, bool]] = []
-        for record in records:
-            message, key, sequence, intact = decode(record.value)
-            if record.key is not None and message is not None:
-                key = str(record.key, "utf-8", "replace")
-            seen.append((message, key, sequence, record.offset, intact))
-        tokens = self._recorder.delivered_together(source, seen)
-        for token, (message, key, sequence, offset, intact), record in zip(tokens, seen, records, strict=True):
-            facts = (message, key, sequence, source, offset, source, offset, intact)
-            received.append(Received(token, message, source, offset, facts, record))
-        self._handed_out[source] = records[-1].offset + 1
+    def _receive(self, batches: Mapping[Any, Sequence[Any]]) -> Sequence[Received]:
+        decode, texts = self._decode, self._key_texts
+        seen: list[tuple[int | None, str | None, int | None, int, int, bool]] = []
+        native: list[Any] = []
+        for partition, records in batches.items():
+            source = partition.partition
+            for record in records:
+                message, key, sequence, intact = decode(record.value)
+                own_key = record.key
+                if own_key is not None and message is not None:
+                    key = texts.get(own_key) or str(own_key, "utf-8", "replace")
+                seen.append((message, key, sequence, source, record.offset, intact))
+            native += records
+            self._handed_out[source] = records[-1].offset + 1
+        tokens = self._recorder.delivered_together(seen)
+        return [
+            _new(
+                Received,
+                (token, message, source, at, (message, key, sequence, source, at, source, at, intact), record, 1),
+            )
+            for token, (message, key, sequence, source, at, intact), record in zip(tokens, seen, native, strict=True)
+        ]
 
     def _note_starts(self, batches: Mapping[Any, Sequence[Any]]) -> None:
         """Where each new partition really started: its first record's offset, else the client's position."""
