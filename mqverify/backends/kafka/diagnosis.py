@@ -67,7 +67,11 @@ def cluster_checks(endpoint: Endpoint) -> Iterator[Check]:
         with closing(admin_of(endpoint)) as admin:
             brokers = sorted(broker["broker_id"] for broker in admin.describe_cluster()["brokers"])
             version = ".".join(map(str, admin.get_broker_version_data(brokers[0]).broker_version))
-            yield Check("reachable", "ok", f"{len(brokers)} broker{'s' if len(brokers) > 1 else ''}, its protocol is that of {version}")
+            yield Check(
+                "reachable",
+                "ok",
+                f"{len(brokers)} broker{'s' if len(brokers) > 1 else ''}, its protocol is that of {version}",
+            )
             yield from _rights(admin)
     except BackendUnavailable as error:
         yield Check("reachable", "missing", str(error), "mqverify up starts one on this machine")
