@@ -9,7 +9,7 @@ from mqverify.backends.base import Brokers, NotDone
 from mqverify.backends.kafka.ageing import Ageing
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
 from mqverify.backends.kafka.removal import remove_groups, remove_topics
-from mqverify.backends.kafka.replicas import Replicas, Trouble, patiently
+from mqverify.backends.kafka.replicas import Replicas, Trouble, partitions_of, patiently
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import Row, RunRows
 from mqverify.history.tables import TABLES
@@ -300,9 +300,12 @@ class KafkaAdmin:
         self._admin.create_topics({name: topic})
 
     def holders(self, place: int) -> Sequence[int]:
-        if self._replicas is None:
-            raise NotDone("nobody can tell which broker holds a partition here")
-        for one in self._replicas.of([self._binding.topic]):
+        topics = [self._binding.topic]
+        if self._replicas is not None:
+            told = self._replicas.of(topics)
+        else:
+            told = partitions_of(patiently(self._library, lambda: self._admin.describe_topics(topics)))
+        for one in told:
             if one.number == place:
                 if one.leader is None:
                     raise NotDone(f"partition {place} has no leader")

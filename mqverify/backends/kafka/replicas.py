@@ -1,13 +1,13 @@
 """Who holds a topic's partitions, who leads them, and whether they are in sync: as the brokers' metadata tell."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from mqverify.backends.base import Brokers, NotDone
 
-__all__ = ["Partition", "Replicas", "Trouble", "patiently"]
+__all__ = ["Partition", "Replicas", "Trouble", "partitions_of", "patiently"]
 
 _ASK_MS: Final = 1_000
 _PATIENCE_SECONDS: Final = 30.0
@@ -71,7 +71,7 @@ class Replicas:
             except self._library.errors.KafkaError as error:
                 why = error
                 continue
-            found = list(_partitions(answer))
+            found = partitions_of(answer["topics"])
             # The one that leads has not stood still so far, when the others do.
             self._answered = next((one.leader for one in found if one.leader is not None), number)
             return found
@@ -110,11 +110,13 @@ class Replicas:
         return answer
 
 
-def _partitions(answer: Mapping[str, Any]) -> Iterator[Partition]:
-    for topic in answer["topics"]:
-        for one in topic["partitions"]:
-            leader = one["leader_id"]
-            yield Partition(
-                topic["name"], one["partition_index"], None if leader < 0 else leader, one["replica_nodes"],
-                one["isr_nodes"],
-            )  # fmt: skip
+def partitions_of(topics: Iterable[Mapping[str, Any]]) -> Sequence[Partition]:
+    """The partitions of topics, as a broker's metadata describe these."""
+    return [_partition(topic["name"], one) for topic in topics for one in topic["partitions"]]
+
+
+def _partition(topic: str, told: Mapping[str, Any]) -> Partition:
+    leader = told["leader_id"]
+    return Partition(
+        topic, told["partition_index"], None if leader < 0 else leader, told["replica_nodes"], told["isr_nodes"]
+    )
