@@ -77,20 +77,30 @@ class Replicas:
             return found
         raise NotDone(f"no broker says who holds the partitions: {why or 'none is alive'}") from why
 
-    def troubled(self, topics: Sequence[str], least: int) -> Iterator[Trouble]:
+    def troubled(self, topics: Sequence[str], least: int, patience: float) -> Iterator[Trouble]:
         """What is wrong with partitions of these topics, of which `least` replicas must be in sync.
 
         A follower that is alive and not in sync may be about to be. With fewer than `least` in sync the high watermark
         stands still: what acks=1 acknowledges then is not to be seen (docs/facts/kafka.md §0, 8).
         """
         alive = self._brokers.alive()
-        for one in self.of(topics):
+        for one in self._patiently_of(topics, time.monotonic() + patience):
             late = [number for number in one.replicas if number in alive and number not in one.in_sync]
             if one.leader is None or one.leader not in alive:
                 yield Trouble(one.topic, one.number, None, "it has no leader")
             elif late or len(one.in_sync) < least:
                 what = f"of its replicas {list(one.replicas)} those in sync are {list(one.in_sync)}"
                 yield Trouble(one.topic, one.number, one.leader, what)
+
+    def _patiently_of(self, topics: Sequence[str], deadline: float) -> Sequence[Partition]:
+        """A client waits before it connects anew to one that was dead, so that it may be back and not be heard."""
+        while True:
+            try:
+                return self.of(topics)
+            except NotDone:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
     def _to_ask(self) -> Sequence[int]:
         return sorted(self._brokers.alive(), key=lambda number: (number != self._answered, number))
