@@ -13,7 +13,7 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-pyproject
 # In the order in which the article asks.
 QUESTIONS := retention partitions streams groups membership settling effects catch-up persistent ordering parking concurrency \
-  lost-replies network load read-models
+  lost-replies network replication load read-models
 
 .PHONY: check test lint format bench schema docs contents clean
 .DEFAULT_GOAL := check

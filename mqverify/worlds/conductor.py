@@ -346,6 +346,6 @@ class Conductor:
         world = self.world
         for place, at, leader in world.admin.unclean_elections():
             name = world.admin.places()[place]
-            what = f"an election of broker {leader}, which was not in sync"
+            what = f"the cluster made broker {leader} the leader, in what it calls an unclean election"
             world.rows.add("faults", number, "unclean_election", name, what, at, at, True, None)
             number += 1

@@ -131,24 +131,26 @@ def _passes(faults: Sequence[Fault]) -> list[str]:
     return reasons
 
 
-_ONE_SIMULATED_BROKER = "the simulated world has one broker, which never fails; write -b kafka=local:3"
+_ONE_SIMULATED_BROKER = "the simulated world has one broker, which never fails"
 _NOT_ALLOWED = "was not started for this check, so its brokers are broken with --allow-broker-faults only"
 _NOT_OURS = "its brokers cannot be broken from here, as those can that `mqverify up` keeps on this machine"
 _OF_PARTITIONS = ("broker of partition ", "followers of partition ")
 
 
 def _simulated_limits(scenario: Scenario) -> list[str]:
-    """What a spec asks for that the simulated world has not."""
-    reasons = []
+    """What a spec asks for that the simulated world has not: several brokers, and such as fail."""
+    asked = []
     for fault in scenario.spec.faults:
-        if strikes_brokers(fault):
-            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {_ONE_SIMULATED_BROKER}")
-        elif any(end.startswith(_OF_PARTITIONS) for end in fault.target):
-            reasons.append(f"`{fault.kind}` between some of several brokers: {_ONE_SIMULATED_BROKER}")
+        ends = [end for end in fault.target if strikes_brokers(fault) or end.startswith(_OF_PARTITIONS)]
+        asked += [f"{fault.kind}: {end}" for end in ends]
     copies = _copies(scenario)
     if copies > 1:
-        reasons.append(f"replication_factor: {copies}: {_ONE_SIMULATED_BROKER}")
-    return reasons
+        asked.append(f"replication_factor: {copies}")
+    if not asked:
+        return []
+    target = "local" if copies == 1 and not any("partition" in one for one in asked) else f"local:{max(3, copies)}"
+    run_it = f"write -b {scenario.system}={target}" if scenario.system == "kafka" else "no real one can be reached yet"
+    return [f"{', '.join(dict.fromkeys(asked))}: {_ONE_SIMULATED_BROKER}; {run_it}"]
 
 
 def _copies(scenario: Scenario) -> int:

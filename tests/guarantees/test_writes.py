@@ -309,6 +309,16 @@ def test_where_no_election_is_observed_the_settings_decide(world: str, allowed: 
     assert history.verdict("consistent_positions").verdict == expected
 
 
+def test_where_elections_are_observed_the_settings_excuse_nothing() -> None:
+    """As on a cluster that was started for the run, whose logs tell of each."""
+    history = lost_and_given_again()
+    history.world = "real"
+    history.setting("topic.unclean.leader.election.enable", "true")
+    assert history.verdict("consistent_positions").verdict == "held"
+    history.setting("unclean_elections", "observed")
+    assert history.verdict("consistent_positions").verdict == "violated"
+
+
 def test_tries_of_one_message_at_one_position_are_one_sight() -> None:
     """A repeated append that is answered as before, as of an idempotent producer."""
     history = History()

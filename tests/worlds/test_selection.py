@@ -56,6 +56,36 @@ def test_reasons(workload: str, backend: str, fault: str, reason: str | None) ->
     assert (found is None) if reason is None else (found is not None and reason in found)
 
 
+OF_PARTITION = ", replication_factor: 3"
+NOT_SIMULATED = "the simulated world has one broker, which never fails; write -b kafka=local"
+
+
+@pytest.mark.parametrize(
+    ("backend", "fault", "target", "reason"),
+    [
+        ("", "{crash: broker, when: {acked: 5}}", None, f"crash: broker: {NOT_SIMULATED}"),
+        ("", "{crash: broker, when: {acked: 5}}", "local", None),
+        ("", "{crash: broker of partition 1}", "local:3", None),
+        ("", "{crash: all brokers, restart_after: 3s}", "HOST:9092", "`crash: all brokers`: "),
+        ("", "{pause: followers of partition 0, for: 2s}", "local:3", "with replication_factor: 1 there are none"),
+        (OF_PARTITION, "{pause: followers of partition 0, for: 2s}", "local:3", None),
+        (OF_PARTITION, "{pause: followers of partition 0, for: 2s}", None, f"{NOT_SIMULATED}:3"),
+        (OF_PARTITION, "", None, f"replication_factor: 3: {NOT_SIMULATED}:3"),
+        (OF_PARTITION, "", "local", "-b kafka=local has one broker; write -b kafka=local:3"),
+        ("", "{crash: broker-2}", "local", "-b kafka=local has one broker"),
+        ("", "{crash: broker-2}", "local:3", None),
+        ("", "{cut: [consumer, broker of partition 0], for: 5s}", None, f"cut: broker of partition 0: {NOT_SIMULATED}"),
+        ("", "{cut: [consumer, broker of partition 0], for: 5s}", "HOST:9092", None),
+        (", unclean_leader_election_enable: true", "", None, None),
+    ],
+)
+def test_faults_of_brokers_need_brokers_that_are_ours(
+    backend: str, fault: str, target: str | None, reason: str | None
+) -> None:
+    found = unsupported_reason(replace(scenario(SPEC.format(workload="", backend=backend, fault=fault)), target=target))
+    assert (found is None) if reason is None else (found is not None and reason in found)
+
+
 TWO = """
 spec: a question
 workload: {messages: 100}

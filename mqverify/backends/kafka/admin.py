@@ -9,7 +9,8 @@ from mqverify.backends.base import Brokers, NotDone
 from mqverify.backends.kafka.ageing import Ageing
 from mqverify.backends.kafka.binding import Binding, parks, stored_size
 from mqverify.backends.kafka.removal import remove_groups, remove_topics
-from mqverify.backends.kafka.replicas import Replicas, Trouble, patiently
+from mqverify.backends.kafka.replicas import Replicas, Trouble, partitions_of, patiently
+from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import Row, RunRows
 from mqverify.history.tables import TABLES
@@ -21,6 +22,7 @@ __all__ = ["KafkaAdmin"]
 _EMPTY_POLLS_ALLOWED = 20
 _READER_POLL_MS = 500
 _READER_RECORDS = 100_000
+_READER_PATIENCE_SECONDS = 60.0
 _MOST_LOOKS = 5
 _RECORD_TIME = TABLES["log"].column_names[2:].index("record_time")
 _NEXT_POLL = 1.0
@@ -69,7 +71,9 @@ class KafkaAdmin:
         self._library = binding.library
         self._partitions = 0
         self._dead_letters: list[_Place] = []
-        self._admin = self._library.KafkaAdminClient(**binding.reach, client_id="mqverify")
+        # One that comes back is asked again soon: kafka-python waits up to half a minute before it connects anew.
+        again = {} if brokers is None else {"reconnect_backoff_max_ms": 1_000}
+        self._admin = self._library.KafkaAdminClient(**binding.reach, **again, client_id="mqverify")
         self._brokers = brokers
         self._replicas = None if brokers is None else Replicas(self._admin, self._library, brokers)
         self._reader: Any = None
@@ -237,7 +241,10 @@ class KafkaAdmin:
         for place in self._dead_letters:  # it asks for topics that it does not know yet, as offsets do not
             consumer.partitions_for_topic(place.partition.topic)
         places = {place.partition: place for place in [*self._main_places(), *self._dead_letters]}
-        troubled = self._troubled()
+        try:
+            troubled = self._troubled(_READER_PATIENCE_SECONDS)
+        except NotDone as reason:
+            raise BackendLost(str(reason)) from reason
         led = [partition for partition in places if partition not in troubled or troubled[partition].leader is not None]
         first = consumer.beginning_offsets(led)
         read_at = stamp()  # what was removed was gone by now, and what is acknowledged by now lies before the ends
@@ -300,9 +307,12 @@ class KafkaAdmin:
         self._admin.create_topics({name: topic})
 
     def holders(self, place: int) -> Sequence[int]:
-        if self._replicas is None:
-            raise NotDone("nobody can tell which broker holds a partition here")
-        for one in self._replicas.of([self._binding.topic]):
+        topics = [self._binding.topic]
+        if self._replicas is not None:
+            told = self._replicas.of(topics)
+        else:
+            told = partitions_of(patiently(self._library, lambda: self._admin.describe_topics(topics)))
+        for one in told:
             if one.number == place:
                 if one.leader is None:
                     raise NotDone(f"partition {place} has no leader")
@@ -311,17 +321,21 @@ class KafkaAdmin:
 
     def unsound(self) -> Mapping[int, str]:
         number_of = {place.partition: place.number for place in [*self._main_places(), *self._dead_letters]}
-        return {number_of[partition]: trouble.what for partition, trouble in self._troubled().items()}
+        try:
+            return {number_of[partition]: trouble.what for partition, trouble in self._troubled().items()}
+        except NotDone as reason:
+            return dict.fromkeys(number_of.values(), str(reason))
 
     def unclean_elections(self) -> Sequence[tuple[int, int, int]]:
         told = [] if self._brokers is None else self._brokers.unclean_elections(self._binding.topic)
         return [(number, self._binding.unix_since_start(at), leader) for number, at, leader in told]
 
-    def _troubled(self) -> Mapping[Any, Trouble]:
+    def _troubled(self, patience: float = 0.0) -> Mapping[Any, Trouble]:
+        """The partitions of which readers may not see all. Raises NotDone if no broker answers for so many seconds."""
         if self._replicas is None:
             return {}
         least, make = self._binding.settings.min_insync_replicas, self._library.TopicPartition
-        return {make(one.topic, one.number): one for one in self._replicas.troubled(self._topics(), least)}
+        return {make(one.topic, one.number): one for one in self._replicas.troubled(self._topics(), least, patience)}
 
     def _topics(self) -> list[str]:
         return [self._binding.topic, *(place.partition.topic for place in self._dead_letters)]

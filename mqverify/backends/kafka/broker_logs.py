@@ -33,8 +33,8 @@ class UncleanElection(NamedTuple):
     """A leader that may lack what was acknowledged before it."""
 
     partition: int
-    at_ms: int
-    """Unix time at which the controller decided it."""
+    at: int
+    """Unix time in nanoseconds at which the controller decided it; its log tells milliseconds."""
     leader: int
 
 
@@ -63,8 +63,8 @@ def _unclean(log: Path, topic: str) -> Iterator[UncleanElection]:
             eligible = _ELIGIBLE.search(found["changes"])
             if eligible and leader[1] in eligible[1].split(", "):
                 continue
-            at_ms = round(datetime.fromisoformat(found["at"]).timestamp() * 1000)
-            yield UncleanElection(int(found["partition"]), at_ms, int(leader[1]))
+            at = round(datetime.fromisoformat(found["at"]).timestamp() * 1000) * 1_000_000
+            yield UncleanElection(int(found["partition"]), at, int(leader[1]))
 
 
 def log_tail(*logs: Path) -> str:

@@ -1,13 +1,13 @@
 """Who holds a topic's partitions, who leads them, and whether they are in sync: as the brokers' metadata tell."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from mqverify.backends.base import Brokers, NotDone
 
-__all__ = ["Partition", "Replicas", "Trouble", "patiently"]
+__all__ = ["Partition", "Replicas", "Trouble", "partitions_of", "patiently"]
 
 _ASK_MS: Final = 1_000
 _PATIENCE_SECONDS: Final = 30.0
@@ -71,26 +71,36 @@ class Replicas:
             except self._library.errors.KafkaError as error:
                 why = error
                 continue
-            found = list(_partitions(answer))
+            found = partitions_of(answer["topics"])
             # The one that leads has not stood still so far, when the others do.
             self._answered = next((one.leader for one in found if one.leader is not None), number)
             return found
         raise NotDone(f"no broker says who holds the partitions: {why or 'none is alive'}") from why
 
-    def troubled(self, topics: Sequence[str], least: int) -> Iterator[Trouble]:
+    def troubled(self, topics: Sequence[str], least: int, patience: float) -> Iterator[Trouble]:
         """What is wrong with partitions of these topics, of which `least` replicas must be in sync.
 
         A follower that is alive and not in sync may be about to be. With fewer than `least` in sync the high watermark
         stands still: what acks=1 acknowledges then is not to be seen (docs/facts/kafka.md §0, 8).
         """
         alive = self._brokers.alive()
-        for one in self.of(topics):
+        for one in self._patiently_of(topics, time.monotonic() + patience):
             late = [number for number in one.replicas if number in alive and number not in one.in_sync]
             if one.leader is None or one.leader not in alive:
                 yield Trouble(one.topic, one.number, None, "it has no leader")
             elif late or len(one.in_sync) < least:
                 what = f"of its replicas {list(one.replicas)} those in sync are {list(one.in_sync)}"
                 yield Trouble(one.topic, one.number, one.leader, what)
+
+    def _patiently_of(self, topics: Sequence[str], deadline: float) -> Sequence[Partition]:
+        """A client waits before it connects anew to one that was dead, so that it may be back and not be heard."""
+        while True:
+            try:
+                return self.of(topics)
+            except NotDone:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
     def _to_ask(self) -> Sequence[int]:
         return sorted(self._brokers.alive(), key=lambda number: (number != self._answered, number))
@@ -110,11 +120,13 @@ class Replicas:
         return answer
 
 
-def _partitions(answer: Mapping[str, Any]) -> Iterator[Partition]:
-    for topic in answer["topics"]:
-        for one in topic["partitions"]:
-            leader = one["leader_id"]
-            yield Partition(
-                topic["name"], one["partition_index"], None if leader < 0 else leader, one["replica_nodes"],
-                one["isr_nodes"],
-            )  # fmt: skip
+def partitions_of(topics: Iterable[Mapping[str, Any]]) -> Sequence[Partition]:
+    """The partitions of topics, as a broker's metadata describe these."""
+    return [_partition(topic["name"], one) for topic in topics for one in topic["partitions"]]
+
+
+def _partition(topic: str, told: Mapping[str, Any]) -> Partition:
+    leader = told["leader_id"]
+    return Partition(
+        topic, told["partition_index"], None if leader < 0 else leader, told["replica_nodes"], told["isr_nodes"]
+    )
