@@ -16,7 +16,7 @@ from mqverify.errors import BackendLost, BackendUnavailable, BackendUnsuitable
 __all__ = ["ForeignSite", "admin_of"]
 
 _CONNECT_SECONDS = 3.0
-_BOOTSTRAP_MS = 8_000
+_BOOTSTRAP_MS = 20_000
 _REQUEST_MS = 5_000
 _ASK_EVERY = 2.0
 _GONE_AFTER = 20.0
