@@ -13,15 +13,15 @@ from mqverify.worlds.sites import Sites
 
 __all__ = ["RealRuns", "real_jobs"]
 
-_LEAST_JOBS = 2
-"""Runs wait more than they work, also where there is one core."""
+_JOBS_A_CORE = 2
+"""Runs wait more than they work."""
 _SECONDS_TO_TIDY_UP = 8.0
 _LOOK_EVERY = 0.02
 
 
 def real_jobs(asked: int | None) -> int:
     """How many real scenarios are run at a time."""
-    return asked if asked is not None else max(_LEAST_JOBS, len(os.sched_getaffinity(0)))
+    return asked if asked is not None else _JOBS_A_CORE * len(os.sched_getaffinity(0))
 
 
 class RealRuns:
