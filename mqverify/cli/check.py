@@ -73,7 +73,7 @@ def check(
             min=1,
             metavar="N",
             help="Processes to work in; on a real system, specs that run at a time.",
-            show_default="one a core",
+            show_default="one a core; real runs two",
         ),
     ] = None,
     profile: Annotated[

@@ -59,7 +59,7 @@ class Options:
     max_time: int | None = None
     """Nanoseconds for the whole check. What has not been run by then is inconclusive."""
     jobs: int | None = None
-    """How many real scenarios are run at a time; None: one a core, and at least two."""
+    """How many real scenarios are run at a time; None: two a core."""
     allow_broker_faults: bool = False
     """Faults may break the brokers of clusters that were not started for the check."""
     profile: str | None = None
