@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from mqverify.backends.base import Admin, Backend, Endpoint, NotDone, Site
+from mqverify.backends.base import Admin, Endpoint, NotDone, RealSystem, Site
 from mqverify.errors import BackendUnavailable
 from mqverify.faults.plan import PlannedFault
 from mqverify.spec.model import Fault
@@ -52,19 +52,19 @@ class Links:
         self,
         faults: Sequence[PlannedFault],
         workers: Sequence[Worker],
-        backend: Backend,
+        real: RealSystem,
         site: Site,
         admin: Admin,
         board: Board,
         seed: int,
     ) -> None:
         """Raises BackendUnavailable if a fault reads what is encrypted."""
-        conversations = backend.conversations(site.endpoint)
+        conversations = real.conversations(site.endpoint)
         for planned in faults:
             if conversations is None and reads_requests(planned.fault):
                 what = "in_settle" if planned.fault.point == "in_settle" else planned.kind
                 raise BackendUnavailable(f"`{what}` {ENCRYPTED}; run it on a listener without TLS")
-        self._backend = backend
+        self._real = real
         self._endpoint = site.endpoint
         self._admin = admin
         self._board = board
@@ -82,7 +82,7 @@ class Links:
 
     def endpoint(self, worker: str) -> Endpoint:
         """How a worker gets to the brokers."""
-        return self._backend.through(self._endpoint, self._proxy.url(worker))
+        return self._real.through(self._endpoint, self._proxy.url(worker))
 
     def take(self) -> list[Happened]:
         """What has happened since the last call. Raises InternalError if the proxy broke."""

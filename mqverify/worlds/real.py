@@ -23,6 +23,7 @@ from typing import Any
 
 from mqverify import __version__
 from mqverify.backends.base import Backend, Brokers, Site
+from mqverify.backends.registry import real_system
 from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import replay
@@ -40,7 +41,6 @@ from mqverify.worlds.observed import Observations
 from mqverify.worlds.run_locks import RunLock
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
 from mqverify.worlds.sites import Stopped
-from mqverify.worlds.worker_process import library_of
 
 __all__ = ["RealWorld", "new_run_folder"]
 
@@ -106,13 +106,15 @@ class RealWorld:
         self._describe()
         if scenario.keeps_effects:
             make_file(sinks_file(folder))
-        library = library_of(scenario.system)
-        adapter = backend.bind(library, site.endpoint, scenario.settings, plan, self._prefix, self._clock.since_start)
+        real = real_system(scenario.system)
+        adapter = backend.bind(
+            real.library(), site.endpoint, scenario.settings, plan, self._prefix, self._clock.since_start
+        )
         self.admin = adapter.admin(site.brokers)
         everyone = everybody(plan.workload, scenario.groups)
         everyone += [one.worker for team in scenario.latecomers.values() for one in team]
         meddles = any(on_links(fault) for fault in scenario.spec.faults)
-        self._links = Links(faults, everyone, backend, site, self.admin, self._board, plan.seed) if meddles else None
+        self._links = Links(faults, everyone, real, site, self.admin, self._board, plan.seed) if meddles else None
         """Only where a fault needs it does what workers and brokers say to each other pass through us."""
         self._lock = RunLock(self._prefix, self._about())
         self.left: Sequence[str] = ()

@@ -11,7 +11,7 @@ from mqverify.backends.kafka.container import IMAGE, ContainerBroker, why_no_con
 from mqverify.backends.kafka.jars import NoKafka
 from mqverify.backends.kafka.layout import CONTROLLER, Layout, free_ports
 from mqverify.backends.kafka.local import LocalCluster
-from mqverify.backends.registry import backend
+from mqverify.backends.registry import real_system
 from mqverify.errors import BackendUnavailable
 
 
@@ -47,7 +47,7 @@ def test_ports_are_not_those_of_outgoing_connections():
     ("target", "reached"), [("local", True), ("local:3", True), ("local:0", False), ("local:", False)]
 )
 def test_a_target_says_how_many_brokers(target, reached):
-    assert backend("kafka").reaches(target) is reached
+    assert real_system("kafka").reaches(target) is reached
 
 
 LINE = (

@@ -129,12 +129,6 @@ class ToyBackend(KafkaBackend):
 
 def backend():
     return ToyBackend()
-
-
-def library():
-    import kafka
-
-    return kafka
 """
 
 
