@@ -67,10 +67,10 @@ def test_unclean_elections_are_read_from_the_controllers_log(tmp_path):
         + LINE.format("unc-12", f"isr: [1] -> [2], leader: 1 -> 2, {RECOVERING}")
     )
     assert unclean_elections(log, "unc") == [
-        UncleanElection(0, 1795889779827, 3),
-        UncleanElection(12, 1795889779827, 2),
+        UncleanElection(0, 1_795_889_779_827_000_000, 3),
+        UncleanElection(12, 1_795_889_779_827_000_000, 2),
     ]
-    assert unclean_elections(log, "unc-2") == [UncleanElection(0, 1795889779827, 2)]
+    assert unclean_elections(log, "unc-2") == [UncleanElection(0, 1_795_889_779_827_000_000, 2)]
     assert unclean_elections(tmp_path / "none", "unc") == []
 
 
