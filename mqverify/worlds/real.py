@@ -7,7 +7,6 @@ before that, the folder stays, and it is told where it is.
 
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -26,6 +25,7 @@ from mqverify.backends.base import Backend, Brokers, Site
 from mqverify.backends.registry import real_system
 from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
+from mqverify.faults.targets import names_brokers
 from mqverify.history.files import replay
 from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
 from mqverify.units import format_duration
@@ -48,9 +48,6 @@ _SECONDS_TO_REMOVE = 5.0
 _FOLDER_TRIES = 10
 _LOOK_EVERY = 0.05
 """Seconds between looks whether a process has ended."""
-
-_OF_BROKERS = re.compile("broker|followers")
-"""In the target of a fault: brokers, not workers."""
 
 
 def new_run_folder(seed: int) -> Path:
@@ -95,7 +92,7 @@ class RealWorld:
         # Drawn from the seed, as the conductor and every worker process do for themselves: a pure function of few
         # microseconds, and the processes share a spec and a seed, not objects.
         faults = draw_faults(scenario.spec.faults, plan.workload.messages, plan.seed)
-        self._breaks_brokers = any(_OF_BROKERS.search(end) for fault in faults for end in fault.fault.target)
+        self._breaks_brokers = any(names_brokers(end) for fault in faults for end in fault.fault.target)
         self._faults = {fault.identity: fault for fault in faults}
         self._board = Board(folder / "board", plan.workload.messages, scenario.groups, scenario.everybody, faults)
         self._children: list[Child] = []
