@@ -13,7 +13,7 @@ from mqverify.backends.base import Backend, RealSystem
 from mqverify.errors import BackendUnavailable
 from mqverify.spec.registry import System
 
-__all__ = ["OWN", "Plugin", "backend", "names", "real_system", "systems"]
+__all__ = ["OWN", "Plugin", "backend", "names", "real_system", "real_targets", "systems"]
 
 OWN = ("kafka", "eventstore")
 
@@ -64,6 +64,11 @@ def backend(system: str) -> Backend:
 
         return EventStoreBackend()
     return _plugin(system).backend()
+
+
+def real_targets() -> list[str]:
+    """What may follow `-b`, in every form, for every system that can be had."""
+    return [f"{name}={form}" for name in names() if (real := backend(name).real) for form in real.targets]
 
 
 def real_system(system: str) -> RealSystem:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mqverify.backends.registry import backend, names, real_system
+from mqverify.backends.registry import backend, names, real_system, real_targets
 from mqverify.errors import UsageError
 from mqverify.faults.targets import strikes_brokers
 from mqverify.guarantees.planned import NOT_JUDGED_YET
@@ -57,7 +57,7 @@ def target_of(text: str) -> tuple[str, str]:
     """`kafka=local` → system and target, where a system itself is meant, not a spec's. Raises `UsageError`."""
     system, separator, target = text.partition("=")
     if system not in names() or not separator:
-        meant = f"{did_you_mean(system, names()) or 'kafka'}=HOST:PORT"
+        meant = f"{did_you_mean(system, names()) or names()[0]}=HOST:PORT"
         raise UsageError(f"-b {text}: it takes a system and where it is, such as -b {meant}")
     require_target(system, system, target)
     return system, target
@@ -68,7 +68,7 @@ def require_target(name: str, system: str, target: str | None) -> None:
     real = backend(system).real
     if target is None or (real is not None and real.reaches(target)):
         return
-    known = ", ".join(f"-b {one}={form}" for one in names() if (each := backend(one).real) for form in each.targets)
+    known = ", ".join(f"-b {one}" for one in real_targets())
     if real is not None:
         raise UsageError(f"-b {name}={target}: that is no place where a {system} can be; there is {known}")
     raise UsageError(
