@@ -28,13 +28,14 @@ from typing import Any, NamedTuple
 
 from mqverify import engine
 from mqverify.backends.base import Endpoint
-from mqverify.backends.kafka.jars import cache_folder, find_java
+from mqverify.backends.kafka.jars import find_java
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable
 from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows
 from mqverify.history.tables import TABLES
 from mqverify.spec.load import load_text
+from mqverify.user_folders import cache_folder
 from mqverify.workload.groups import consumers_of, producers_of
 from mqverify.workload.plan import Plan, draw_plan
 from mqverify.worlds import worker_process
@@ -269,7 +270,7 @@ def compare(bench: Bench, pairs: int) -> dict[str, float]:
 
 def tools_folder() -> Path | str:
     """The folder with the jars of Kafka's tools, fetched by Maven at first use; or why there is none."""
-    folder = cache_folder().parent / f"kafka-tools-{TOOLS[2]}"
+    folder = cache_folder() / f"kafka-tools-{TOOLS[2]}"
     if folder.exists():
         return folder
     maven = shutil.which("mvn")

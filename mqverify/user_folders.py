@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
-__all__ = ["config_folder", "state_folder"]
+__all__ = ["cache_folder", "config_folder", "state_folder"]
+
+
+def cache_folder() -> Path:
+    """For what can be had again: `~/.cache/mqverify`."""
+    return _folder("XDG_CACHE_HOME", ".cache")
 
 
 def config_folder() -> Path:

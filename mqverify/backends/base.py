@@ -20,8 +20,8 @@ from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
 
 __all__ = [
-    "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "Leftovers", "NotDone", "Request",
-    "SimulatedBroker", "Site",
+    "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "Leftovers", "NotDone", "RealSystem",
+    "Request", "SimulatedBroker", "Site",
 ]  # fmt: skip
 
 
@@ -259,6 +259,63 @@ class SimulatedBroker(Protocol):
         """From now on write down what the broker settles by itself, such as a subscription's checkpoints."""
 
 
+class RealSystem(Protocol):
+    """How real ones of a system are had: reached where they are, or started for us."""
+
+    targets: Sequence[str]
+    """What may follow `-b NAME=`, as users are told it."""
+
+    def library(self) -> Any:
+        """The client library, which the adapter is handed."""
+
+    def reaches(self, target: str) -> bool:
+        """Whether it is a target in one of these forms."""
+
+    def starting(self, brokers: int) -> str:
+        """The target at which so many server processes are started for a check."""
+
+    def starts_brokers(self, target: str) -> bool:
+        """Whether server processes are started for the check at this target, and end with it."""
+
+    def own_brokers(self, target: str) -> int | None:
+        """How many server processes there will be that can be broken from here; None where none is."""
+
+    def lacks(self, settings: Any) -> Iterable[str]:
+        """What of a spec's settings no real one has, in words for people: it exists in the simulated world only."""
+
+    def access(self, profile: str | None) -> Mapping[str, Any]:
+        """What clients are told to get into systems that are not ours, in the words of their library: security.
+
+        From the environment, and a table of the user's profiles. Raises UsageError with all mistakes in them.
+        """
+
+    def site_key(self, target: str, settings: Any) -> Hashable:
+        """Scenarios with equal keys can be run on one site."""
+
+    def reach(
+        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+    ) -> Site:
+        """Reach one, or start one; `tell` hears what takes long. `access` is for systems that are not ours.
+
+        Raises BackendUnavailable where none can be had.
+        """
+
+    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
+        """The same by way of an HTTP CONNECT proxy, `http://USER:PASSWORD@HOST:PORT`."""
+
+    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
+        """What reads a connection to it; None where they are encrypted."""
+
+    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
+        """What it takes to get to this target and what can be done there; without one, what it could use here.
+
+        What is there and what is not is told, nothing is raised.
+        """
+
+    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
+        """What lies at a target, for `mqverify clean`. Raises BackendUnavailable."""
+
+
 class Backend(Protocol):
     """One system. `vocabulary` gives its own words for `position` and `place` in sentences."""
 
@@ -266,6 +323,8 @@ class Backend(Protocol):
     has: Collection[str]
     """What it has of that which guarantees ask for (`guarantees.registry.FEATURES`)."""
     vocabulary: Mapping[str, str]
+    real: RealSystem | None
+    """None where it is simulated only."""
 
     def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
         """The system's model in a simulated world, its processes and connections on that network."""
@@ -281,50 +340,6 @@ class Backend(Protocol):
     ) -> Adapter:
         """`prefix` begins every name created on the broker; `since_start` brings a server's Unix time, in nanoseconds,
         to nanoseconds since the run's start."""
-
-    targets: Sequence[str]
-    """What may follow `-b NAME=`, as users are told it; none where the system is simulated only."""
-
-    def reaches(self, target: str) -> bool:
-        """Whether it is a target in one of these forms."""
-
-    def starts_brokers(self, target: str) -> bool:
-        """Whether server processes are started for the check at this target, and end with it."""
-
-    def own_brokers(self, target: str) -> int | None:
-        """How many server processes there will be that can be broken from here; None where none is."""
-
-    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
-        """What it takes to get to this target and what can be done there; without one, what it could use here.
-
-        `access` is for systems that are not ours. What is there and what is not is told, nothing is raised.
-        """
-
-    def site_key(self, target: str, settings: Any) -> Hashable:
-        """Scenarios with equal keys can be run on one site."""
-
-    def access(self, profile: str | None) -> Mapping[str, Any]:
-        """What clients are told to get into systems that are not ours, in the words of their library: security.
-
-        From the environment, and a table of the user's profiles. Raises UsageError with all mistakes in them.
-        """
-
-    def reach(
-        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
-    ) -> Site:
-        """Reach a real system, or start one; `tell` hears what takes long.
-
-        Raises BackendUnavailable where none can be had.
-        """
-
-    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
-        """The same by way of an HTTP CONNECT proxy, `http://USER:PASSWORD@HOST:PORT`."""
-
-    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
-        """What reads a connection to it; None where they are encrypted."""
-
-    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
-        """What lies at a target, for `mqverify clean`. Raises BackendUnavailable."""
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         """Where the group starts the first time: `beginning` or `end`."""

@@ -7,12 +7,13 @@ module that is a `Plugin`.
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Protocol
 
-from mqverify.backends.base import Backend
+from mqverify.backends.base import Backend, RealSystem
+from mqverify.errors import BackendUnavailable
 from mqverify.spec.registry import System
 
-__all__ = ["OWN", "Plugin", "backend", "library", "names", "systems"]
+__all__ = ["OWN", "Plugin", "backend", "names", "real_system", "real_targets", "systems"]
 
 OWN = ("kafka", "eventstore")
 
@@ -24,9 +25,6 @@ class Plugin(Protocol):
     """Its words in a spec; called as the entry point is."""
 
     def backend(self) -> Backend: ...
-
-    def library(self) -> Any:
-        """The real client library, which its adapter is handed in the real world."""
 
 
 @cache
@@ -68,6 +66,14 @@ def backend(system: str) -> Backend:
     return _plugin(system).backend()
 
 
-def library(system: str) -> Any:
-    """The real client library of a system that another package brings."""
-    return _plugin(system).library()
+def real_targets() -> list[str]:
+    """What may follow `-b`, in every form, for every system that can be had."""
+    return [f"{name}={form}" for name in names() if (real := backend(name).real) for form in real.targets]
+
+
+def real_system(system: str) -> RealSystem:
+    """How real ones are had. Raises BackendUnavailable where it is simulated only."""
+    real = backend(system).real
+    if real is None:
+        raise BackendUnavailable(f"no real {system} can be reached yet, it runs in the simulated world only")
+    return real

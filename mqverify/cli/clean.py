@@ -38,7 +38,7 @@ def clean(
     Nothing is touched but what begins with mqverify-, eight hexadecimal digits and a dash, as the names of all runs do.
     Runs that are at work on this machine keep theirs. Exits with 3 if something could not be removed.
     """
-    from mqverify.backends.registry import backend as system_of
+    from mqverify.backends.registry import real_system
     from mqverify.errors import BackendUnavailable
     from mqverify.report.cleaned import write_cleaned
     from mqverify.report.standard import told_as_output_error
@@ -46,7 +46,7 @@ def clean(
     from mqverify.worlds.selection import target_of
 
     places = [target_of(text) for text in backend]
-    access = {system: system_of(system).access(profile) for system, _ in places}
+    access = {system: real_system(system).access(profile) for system, _ in places}
     left = False
     for system, target in places:
         cleaned = clean_at(system, target, foreign=foreign, look_only=dry_run, access=access[system])

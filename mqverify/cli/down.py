@@ -15,5 +15,4 @@ def down(
     from mqverify.backends.kafka.kept import take_down
 
     address = take_down(lambda message: typer.echo(f"mqverify: {message}", file=sys.stderr))
-    title = {"kafka": "Apache Kafka"}[system]
-    typer.echo(f"{title} at {address} is down" if address else f"no {title} was up")
+    typer.echo(f"Apache Kafka at {address} is down" if address else "no Apache Kafka was up")

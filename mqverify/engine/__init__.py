@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from mqverify import __version__
-from mqverify.backends.registry import backend
+from mqverify.backends.registry import real_system
 from mqverify.engine.gathered import Clock
 from mqverify.engine.real_runs import RealRuns, real_jobs
 from mqverify.engine.results import code_of, results_of
@@ -143,7 +143,8 @@ def _real_runs(scenarios: Sequence[Scenario], runs: Mapping[int, int], options: 
     """Nothing is reached yet. Raises UsageError if how to get in is said wrongly."""
     tell, tell_more = options.tell, options.tell if options.verbose else _silent
     real = [scenario for scenario in scenarios if scenario.world == "real"]
-    access = {name: backend(name).access(options.profile) for name in sorted({scenario.system for scenario in real})}
+    systems = sorted({scenario.system for scenario in real})
+    access = {system: real_system(system).access(options.profile) for system in systems}
     sites = Sites(real, tell, access)
     return RealRuns(real, runs, options.seed, clock, real_jobs(options.jobs), sites, tell, tell_more)
 

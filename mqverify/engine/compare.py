@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from mqverify.backends.registry import real_targets
 from mqverify.engine import Options, check
 from mqverify.errors import UsageError
 from mqverify.events import CheckFinished, Event, Result, ScenarioFinished
@@ -111,8 +112,9 @@ def compare_worlds(
     """
     missing = [name for name, target in options.backends if target is None]
     if missing or not options.backends:
-        name = missing[0] if missing else "kafka"
-        raise UsageError(f"two worlds need a real system: say which with -b {name}=TARGET, such as -b kafka=local")
+        example = real_targets()[0]
+        name = missing[0] if missing else example.partition("=")[0]
+        raise UsageError(f"two worlds need a real system: say which with -b {name}=TARGET, such as -b {example}")
     simulated = _World(replace(options, backends=tuple((name, None) for name, _ in options.backends)))
     real = _World(options)
     for world in (simulated, real):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mqverify import __version__
 from mqverify.backends.checks import Check
-from mqverify.backends.kafka.jars import cache_folder
 from mqverify.backends.registry import backend
 from mqverify.errors import UsageError
-from mqverify.user_folders import state_folder
+from mqverify.user_folders import cache_folder, state_folder
+from mqverify.worlds.selection import require_target
 
 __all__ = ["Section", "examine"]
 
@@ -36,12 +36,12 @@ def examine(
     for system, target in backends:
         if system not in systems:
             raise UsageError(f"-b {system}: there is no such system; there are {', '.join(systems)}")
-        if target is not None and backend(system).targets and not backend(system).reaches(target):
-            raise UsageError(f"-b {system}={target}: no such target; there is {', '.join(backend(system).targets)}")
+        require_target(system, system, target)
     yield "mqverify", list(_own_checks())
     for system, target in backends or [(system, None) for system in systems]:
-        access = backend(system).access(profile) if target is not None else {}
-        checks = list(backend(system).examine(target, access))
+        real = backend(system).real
+        access = real.access(profile) if real is not None and target is not None else {}
+        checks = [] if real is None else list(real.examine(target, access))
         if checks:
             yield f"{system}={target}" if target else f"{system}, on this machine", checks
 
@@ -69,7 +69,7 @@ def _own_checks() -> Iterator[Check]:
             else Check(f"extra {extra}", "absent", f"no {library}", f"pip install 'mqverify[{extra}]'")
         )
     for name, variable, folder in (
-        ("cache folder", "XDG_CACHE_HOME", lambda: cache_folder().parent),
+        ("cache folder", "XDG_CACHE_HOME", cache_folder),
         ("state folder", "XDG_STATE_HOME", state_folder),
         ("temporary folder", "TMPDIR", lambda: Path(tempfile.gettempdir())),
     ):

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mqverify.spec.model import Fault
 from mqverify.workload.groups import ConsumerGroup, Worker
 
-__all__ = ["candidates", "groups_of", "is_everybody", "strikes_brokers"]
+__all__ = ["Link", "candidates", "groups_of", "is_everybody", "link_of", "names_brokers", "strikes_brokers"]
 
 _BROKER: Final = re.compile(r"broker(-[0-9]+)?$|(broker|followers) of partition |all brokers$|node ")
 
@@ -19,7 +20,27 @@ def is_everybody(fault: Fault) -> bool:
 
 def strikes_brokers(fault: Fault) -> bool:
     """Whether it breaks server processes, not workers, and not what is between the two."""
-    return fault.kind in {"crash", "pause"} and any(_BROKER.match(target) for target in fault.target)
+    return fault.kind in {"crash", "pause"} and any(map(names_brokers, fault.target))
+
+
+def names_brokers(target: str) -> bool:
+    """Whether a target means server processes, not workers."""
+    return _BROKER.match(target) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The two ends of a link that a fault names."""
+
+    worker: str
+    broker: str
+    from_worker: bool
+    """Whether the worker's end is named first: that is the way which `one_way` means."""
+
+
+def link_of(fault: Fault) -> Link:
+    first, second = fault.target
+    return Link(second, first, from_worker=False) if names_brokers(first) else Link(first, second, from_worker=True)
 
 
 def groups_of(fault: Fault, groups: Sequence[ConsumerGroup]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ __all__ = [
     "find",
     "load_guarantee",
     "parse_guarantee",
+    "parse_parameters",
     "view_sources",
 ]
 

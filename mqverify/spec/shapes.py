@@ -17,8 +17,10 @@ from mqverify.spec.texts import quoted, unsafe
 
 __all__ = [
     "INVALID",
+    "NAME_PATTERN",
     "Choice",
     "Flag",
+    "JsonSchema",
     "Line",
     "Name",
     "Number",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mqverify.backends.base import Adapter, Backend, Endpoint
+from mqverify.backends.registry import real_system
 from mqverify.guarantees.registry import DELIVERIES, FEATURES
 from mqverify.history.recorder import RunRows, strictly_increasing
 from mqverify.history.tables import TABLES
@@ -22,7 +23,6 @@ from mqverify.worlds.chunk import run_simulated
 from mqverify.worlds.clock import RunClock
 from mqverify.worlds.real_chunk import run_real
 from mqverify.worlds.simulated import since_epoch
-from mqverify.worlds.worker_process import library_of
 
 __all__ = ["check_admin", "check_history", "check_promises", "run_twice"]
 
@@ -139,7 +139,7 @@ def _reads(admin: Any, stamp: Callable[[], int]) -> bool:
 def _run(scenario: Scenario) -> RunRows:
     if scenario.target is None:
         return run_simulated(scenario, 0)[0]
-    with closing(backend_of(scenario).reach(scenario.target, scenario.settings, _silent)) as site:
+    with closing(real_system(scenario.system).reach(scenario.target, scenario.settings, _silent)) as site:
         return run_real(scenario, 0, site, _silent)[0]
 
 
@@ -150,14 +150,14 @@ def _with_adapters(scenario: Scenario, plan: Plan, use: Callable[[Adapter, Adapt
         _in_a_kernel(backend, settings, plan, use)
         return
     prefix = f"mqverify-{secrets.token_hex(4)}-"
-    library = library_of(scenario.system)
+    real = real_system(scenario.system)
     with (
         tempfile.TemporaryDirectory(prefix="mqverify-") as folder,
-        closing(backend.reach(scenario.target, settings, _silent)) as site,
+        closing(real.reach(scenario.target, settings, _silent)) as site,
     ):
         clock = RunClock.starting_now(Path(folder))
         one, other = (
-            backend.bind(library, site.endpoint, settings, plan, f"{prefix}{name}-", clock.since_start)
+            backend.bind(real.library(), site.endpoint, settings, plan, f"{prefix}{name}-", clock.since_start)
             for name in ("one", "other")
         )
         use(one, other)

@@ -19,7 +19,9 @@ from mqverify.workload.groups import ConsumerGroup, Latecomer, Worker, everybody
 from mqverify.workload.plan import Plan
 from mqverify.workload.producer import ProducerDuties, produce
 
-__all__ = ["Before", "Busy", "Ended", "Idle", "Notice", "Scenario", "Struck", "Triggered", "World", "work"]
+__all__ = [
+    "Before", "Busy", "Ended", "Idle", "Notice", "Scenario", "Struck", "Triggered", "World", "backend_of", "work",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mqverify.backends.registry import backend
+from mqverify.backends.registry import real_system
 from mqverify.worlds.run_locks import PREFIX, Registered, registered
 
 __all__ = ["Cleaned", "clean"]
@@ -35,7 +35,7 @@ def clean(system: str, target: str, *, foreign: bool, look_only: bool, access: M
     runs = {run.prefix: run for run in registered()}
     found = Cleaned(target)
     doomed: list[str] = []
-    with backend(system).leftovers(target, access) as leftovers:
+    with real_system(system).leftovers(target, access) as leftovers:
         for name in leftovers.names:
             match = PREFIX.match(name)
             if match is None:

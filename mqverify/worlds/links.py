@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from mqverify.backends.base import Admin, Backend, Endpoint, NotDone, Site
+from mqverify.backends.base import Admin, Endpoint, NotDone, RealSystem, Site
 from mqverify.errors import BackendUnavailable
 from mqverify.faults.plan import PlannedFault
+from mqverify.faults.targets import link_of
 from mqverify.spec.model import Fault
 from mqverify.spec.targets import partition_of
 from mqverify.workload.groups import Worker
@@ -52,19 +53,19 @@ class Links:
         self,
         faults: Sequence[PlannedFault],
         workers: Sequence[Worker],
-        backend: Backend,
+        real: RealSystem,
         site: Site,
         admin: Admin,
         board: Board,
         seed: int,
     ) -> None:
         """Raises BackendUnavailable if a fault reads what is encrypted."""
-        conversations = backend.conversations(site.endpoint)
+        conversations = real.conversations(site.endpoint)
         for planned in faults:
             if conversations is None and reads_requests(planned.fault):
                 what = "in_settle" if planned.fault.point == "in_settle" else planned.kind
                 raise BackendUnavailable(f"`{what}` {ENCRYPTED}; run it on a listener without TLS")
-        self._backend = backend
+        self._real = real
         self._endpoint = site.endpoint
         self._admin = admin
         self._board = board
@@ -82,7 +83,7 @@ class Links:
 
     def endpoint(self, worker: str) -> Endpoint:
         """How a worker gets to the brokers."""
-        return self._backend.through(self._endpoint, self._proxy.url(worker))
+        return self._real.through(self._endpoint, self._proxy.url(worker))
 
     def take(self) -> list[Happened]:
         """What has happened since the last call. Raises InternalError if the proxy broke."""
@@ -101,14 +102,14 @@ class Links:
     def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
         """As `World.disturb`. Raises NotDone where nobody can tell which broker is meant."""
         fault, proxy = planned.fault, self._proxy
-        far_end, from_worker = _ends(fault)
+        link = link_of(fault)
         ways: Collection[Way] = ("up", "down")
         if fault.one_way:
-            ways = ["up" if from_worker else "down"]
+            ways = ["up" if link.from_worker else "down"]
         by = None
         if fault.by is not None:
             by = partial(stream(self._seed, f"fault-{planned.number}/{planned.identity}").randint, *fault.by)
-        disturbance = Disturbance(frozenset(workers), self._brokers(far_end), ways, by)
+        disturbance = Disturbance(frozenset(workers), self._brokers(link.broker), ways, by)
         if fault.nth is None:
             proxy.disturb(disturbance)
         else:
@@ -122,7 +123,7 @@ class Links:
 
     def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
         """As `World.reset`. Raises NotDone where nobody can tell which broker is meant."""
-        proxy, brokers = self._proxy, self._brokers(_ends(planned.fault)[0])
+        proxy, brokers = self._proxy, self._brokers(link_of(planned.fault).broker)
 
         def reset(_worker: str) -> None:
             for name in proxy.reset_here(workers, brokers):
@@ -185,11 +186,3 @@ class Links:
         if not meant:
             raise NotDone(f"nobody but its leader holds partition {partition}")
         return frozenset(self._numbered[number] for number in meant if number in self._numbered)
-
-
-def _ends(fault: Fault) -> tuple[str, bool]:
-    """The far end of a link, and whether the worker's end is named first."""
-    first, second = fault.target
-    if first.startswith(("broker", "followers", "node")):
-        return first, False
-    return second, True

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mqverify.backends.registry import backend, names
+from mqverify.backends.registry import backend, names, real_system, real_targets
 from mqverify.errors import UsageError
 from mqverify.faults.targets import strikes_brokers
 from mqverify.guarantees.planned import NOT_JUDGED_YET
@@ -13,7 +13,7 @@ from mqverify.units import SECOND, format_duration
 from mqverify.worlds.base import Scenario, backend_of
 from mqverify.worlds.clock import LONGEST_WAITED_FOR, MOST_PASSES
 
-__all__ = ["judgeable", "not_judged", "select_scenarios", "target_of", "unsupported_reason"]
+__all__ = ["judgeable", "not_judged", "require_target", "select_scenarios", "target_of", "unsupported_reason"]
 
 _LONGEST_REAL_RUN = 3600 * SECOND
 
@@ -36,7 +36,7 @@ def select_scenarios(
             if labels:
                 matched.add(name)
             for label in labels:
-                _require_target(name, spec.backends[label].system, target)
+                require_target(name, spec.backends[label].system, target)
                 scenarios.append(Scenario(len(scenarios), spec, label, target, breaks_brokers))
     missing = [name for name, _ in backends if name not in matched]
     if missing:
@@ -57,22 +57,23 @@ def target_of(text: str) -> tuple[str, str]:
     """`kafka=local` → system and target, where a system itself is meant, not a spec's. Raises `UsageError`."""
     system, separator, target = text.partition("=")
     if system not in names() or not separator:
-        meant = f"{did_you_mean(system, names()) or 'kafka'}=HOST:PORT"
+        meant = f"{did_you_mean(system, names()) or names()[0]}=HOST:PORT"
         raise UsageError(f"-b {text}: it takes a system and where it is, such as -b {meant}")
-    _require_target(system, system, target)
+    require_target(system, system, target)
     return system, target
 
 
-def _require_target(name: str, system: str, target: str | None) -> None:
+def require_target(name: str, system: str, target: str | None) -> None:
     """Raises `UsageError` where this version cannot reach what was typed as `NAME=TARGET`."""
-    if target is None or backend(system).reaches(target):
+    real = backend(system).real
+    if target is None or (real is not None and real.reaches(target)):
         return
-    real = ", ".join(f"-b {one}={form}" for one in names() for form in backend(one).targets)
-    if backend(system).targets:
-        raise UsageError(f"-b {name}={target}: that is no place where a {system} can be; there is {real}")
+    known = ", ".join(f"-b {one}" for one in real_targets())
+    if real is not None:
+        raise UsageError(f"-b {name}={target}: that is no place where a {system} can be; there is {known}")
     raise UsageError(
         f"-b {name}={target}: no real {system} can be reached yet, it runs in the simulated world only: "
-        f"write -b {name}; what is real so far is {real}"
+        f"write -b {name}; what is real so far is {known}"
     )
 
 
@@ -148,8 +149,12 @@ def _simulated_limits(scenario: Scenario) -> list[str]:
         asked.append(f"replication_factor: {copies}")
     if not asked:
         return []
-    target = "local" if copies == 1 and not any("partition" in one for one in asked) else f"local:{max(3, copies)}"
-    run_it = f"write -b {scenario.system}={target}" if scenario.system == "kafka" else "no real one can be reached yet"
+    real = backend_of(scenario).real
+    if real is None:
+        run_it = "no real one can be reached yet"
+    else:
+        brokers = 1 if copies == 1 and not any("partition" in one for one in asked) else max(3, copies)
+        run_it = f"write -b {scenario.system}={real.starting(brokers)}"
     return [f"{', '.join(dict.fromkeys(asked))}: {_ONE_SIMULATED_BROKER}; {run_it}"]
 
 
@@ -161,12 +166,13 @@ def _copies(scenario: Scenario) -> int:
 def _broker_limits(scenario: Scenario) -> list[str]:
     """What a spec asks of the servers that those at this target are not."""
     here = f"-b {scenario.system}={scenario.target}"
-    there = backend_of(scenario).own_brokers(scenario.target or "")
+    real, target = real_system(scenario.system), scenario.target or ""
+    there = real.own_brokers(target)
     reasons = []
     for fault in scenario.spec.faults:
         if not strikes_brokers(fault):
             continue
-        if not (scenario.breaks_brokers or backend_of(scenario).starts_brokers(scenario.target or "")):
+        if not (scenario.breaks_brokers or real.starts_brokers(target)):
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} {_NOT_ALLOWED}")
         elif there is None:
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here}: {_NOT_OURS}")
@@ -176,7 +182,8 @@ def _broker_limits(scenario: Scenario) -> list[str]:
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: with replication_factor: 1 there are none")
     copies = _copies(scenario)
     if there is not None and copies > there:
-        reasons.append(f"replication_factor: {copies}: {here} has {_brokers(there)}; write -b kafka=local:{copies}")
+        enough = f"write -b {scenario.system}={real.starting(copies)}"
+        reasons.append(f"replication_factor: {copies}: {here} has {_brokers(there)}; {enough}")
     return reasons
 
 
@@ -200,6 +207,4 @@ def _real_limits(scenario: Scenario) -> list[str]:
     if least > _LONGEST_REAL_RUN:
         reasons.append(f"it would take {format_duration(least)} on a real broker, where only `pass` lets time pass")
     reasons += _passes(scenario.spec.faults)
-    if scenario.settings.client != "kafka-python":
-        reasons.append(f"the client profile {scenario.settings.client} exists in the simulated world only")
-    return reasons
+    return [*reasons, *real_system(scenario.system).lacks(scenario.settings)]

@@ -2,12 +2,10 @@
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
-
-from greenlet import getcurrent
+from typing import Any
 
 from mqverify.backends.base import Adapter, Backend, Endpoint
 from mqverify.errors import InternalError
@@ -18,33 +16,32 @@ from mqverify.history.recorder import Row, RunRows, WorkerRecorder, left_behind,
 from mqverify.history.tables import TABLES
 from mqverify.simulation.future import Future
 from mqverify.simulation.kernel import Kernel
-from mqverify.simulation.network import Disturbance, Network
+from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
-from mqverify.workload.client import Metric, Point
 from mqverify.workload.consumer import HandlerFailed
 from mqverify.workload.groups import ConsumerGroup, Worker
 from mqverify.workload.plan import Plan
 from mqverify.workload.sink import Sink
-from mqverify.worlds.base import Before, Busy, Ended, Idle, Notice, Scenario, Struck, Triggered, work
+from mqverify.worlds.base import Before, Ended, Notice, Scenario, Struck, Triggered, work
 from mqverify.worlds.conductor import Conductor, Outcome
-from mqverify.worlds.feed import SimulatedFeed
+from mqverify.worlds.simulated_context import ArmedFault, SimulatedContext
+from mqverify.worlds.simulated_links import SimulatedLinks
 from mqverify.worlds.sinks import GroupMemory, MemoryEffects
 
 __all__ = ["EPOCH_MS", "SimulatedWorld", "since_epoch"]
 
 EPOCH_MS = 1_767_225_600_000
+"""Unix time of virtual time 0: 2026-01-01T00:00Z, in milliseconds."""
+
 _NOWHERE = Endpoint("simulated:9092")
+
+
+_PRODUCER = TABLES["sends"].column_names[2:].index("producer")
 
 
 def since_epoch(unix: int) -> int:
     """A Unix time in nanoseconds → nanoseconds since 2026-01-01, when virtual time starts."""
     return unix - EPOCH_MS * 1_000_000
-
-
-"""Unix time of virtual time 0: 2026-01-01T00:00Z, in milliseconds."""
-
-_PRODUCER = TABLES["sends"].column_names[2:].index("producer")
-_BROKER_WORDS = ("broker", "node")
 
 
 class SimulatedWorld:
@@ -67,6 +64,7 @@ class SimulatedWorld:
         self.network = Network(self.kernel)
         self._broker = backend.simulate(self.network, scenario.settings)
         self._broker.record(self.rows, self.stamp)
+        self._links = SimulatedLinks(self.network, self._broker, self._post_struck)
         self._inbox: deque[Notice] = deque()
         self._arrival: Future | None = None
         self.armed: dict[str, list[ArmedFault]] = {}
@@ -181,56 +179,13 @@ class SimulatedWorld:
         self._contexts[worker.name].asked_to_stop = True
 
     def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
-        network, fault = self.network, planned.fault
-        ways = [(workers, self._broker.ends), (self._broker.ends, workers)]
-        if fault.target[0].startswith(_BROKER_WORDS):
-            ways.reverse()
-        if fault.one_way:
-            ways.pop()
-        disturbances: list[Disturbance] = []
-
-        def begin() -> None:
-            if fault.by is None:
-                disturbances.extend(network.cut(sources, destinations) for sources, destinations in ways)
-                return
-            dice = self.kernel.stream(f"fault-{planned.number}/{planned.identity}")
-            by = partial(dice.randint, *fault.by)
-            disturbances.extend(network.delay(sources, destinations, by) for sources, destinations in ways)
-
-        def lift() -> None:
-            for disturbance in disturbances:
-                network.lift(disturbance)
-
-        if fault.nth is None:
-            begin()
-        else:
-
-            def struck(name: str) -> None:
-                begin()
-                self._post_struck(planned, name)
-
-            network.count_down(workers, fault.nth, struck)
-        return lift
-
-    def _post_struck(self, planned: PlannedFault, name: str) -> None:
-        self.post(Struck(planned.identity, self._contexts[name].worker))
+        return self._links.disturb(planned, workers)
 
     def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
-        def reset(_name: str = "") -> None:
-            for name in self._broker.reset(workers):
-                self._post_struck(planned, name)
-
-        if planned.fault.nth is None:
-            reset()
-        else:
-            self.network.count_down(workers, planned.fault.nth, reset)
+        self._links.reset(planned, workers)
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
-        of: Literal["producer", "consumer"] = (
-            "producer" if planned.fault.target[0].startswith("producer") else "consumer"
-        )
-        struck = partial(self._post_struck, planned)
-        self._broker.lose(frozenset(eligible), of, struck, planned.fault.times, planned.fault.nth or 1)
+        self._links.lose(planned, eligible)
 
     def skew(self, worker: str, by: int) -> None:
         self._skews[worker] = by
@@ -265,6 +220,10 @@ class SimulatedWorld:
         self._inbox.append(notice)
         if self._arrival is not None:
             self._arrival.resolve()
+
+    def _post_struck(self, planned: PlannedFault, name: str) -> None:
+        """A fault of links has met a worker."""
+        self.post(Struck(planned.identity, self._contexts[name].worker))
 
     def _process(self, name: str) -> Process:
         process = self.kernel.process(name)
@@ -305,17 +264,6 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class ArmedFault:
-    """A fault that waits at a point for a worker that it may strike."""
-
-    __slots__ = ("eligible", "left", "planned")
-
-    def __init__(self, planned: PlannedFault, eligible: frozenset[str]) -> None:
-        self.planned = planned
-        self.eligible = eligible
-        self.left = planned.fault.times if planned.kind == "slow" and planned.fault.duration is None else None
-
-
 class _Observer:
     """Hands what the look-alike tells of its own settlements to the consumer that it belongs to."""
 
@@ -330,100 +278,3 @@ class _Observer:
 
     def applied(self, event_id: Any, action: str) -> None:
         self.adapter.observed.applied(event_id, action)
-
-
-class SimulatedContext:
-    """The `Context` of one incarnation of a worker in the simulated world."""
-
-    def __init__(self, world: SimulatedWorld, process: Process, worker: Worker, recorder: WorkerRecorder) -> None:
-        self.recorder = recorder
-        self.dice = world.kernel.stream(worker.name)
-        self.finished = False
-        self._world = world
-        self._process = process
-        self.worker = worker
-        self.asked_to_stop = False
-        self._armed = world.armed
-        self._told: Mapping[int, int] | str | None = "nothing"
-        self.sleep = world.kernel.sleep
-        self.checkpoints: MutableMapping[str, int] = world.checkpoints
-        self.sink: Sink | None = None
-        self.leads: Callable[[], None] | None = None  # the world's broker knows who leads
-
-    def feed(self, items: Iterable[Any], capacity: int) -> SimulatedFeed:
-        return SimulatedFeed(self._process, items, capacity, self._is_idle)
-
-    def now(self) -> int:
-        return self._world.kernel.now
-
-    def marker(self, metric: Metric) -> Callable[[int], None]:
-        return self._world.progress.marker(metric, self.worker.group)
-
-    def reached(self, point: Point) -> None:
-        waiting = self._armed.get(point)
-        if waiting:
-            self._strike(point, waiting)
-
-    def handling_time(self, planned: int) -> int:
-        slow = self._armed.get("handling")
-        if not slow:
-            return planned
-        for armed in slow:
-            if self.worker.name in armed.eligible:
-                if armed.left is not None:
-                    armed.left -= 1
-                    if armed.left == 0:
-                        slow.remove(armed)
-                self._world.post(Struck(armed.planned.identity, self.worker))
-                return armed.planned.handler
-        return planned
-
-    def stopping(self) -> bool:
-        return self.asked_to_stop
-
-    def may_idle(self) -> bool:
-        """Whether waiting in vain changes nothing: not for one who is to leave, and has yet to see that."""
-        return not self.asked_to_stop
-
-    def wrong_time(self) -> int | None:
-        """The look-alike of the library reads the clock of its process, which is off itself."""
-        return None
-
-    def idle(self, progress: Mapping[int, int] | None) -> None:
-        if progress != self._told:
-            self._told = progress
-            self._world.post(Idle(self.worker, progress))
-
-    def busy(self) -> None:
-        if self._told != "busy":
-            self._told = "busy"
-            self._world.post(Busy(self.worker))
-
-    def crash(self) -> None:
-        self._process.kill()
-
-    def _is_idle(self) -> bool:
-        return isinstance(self._told, Mapping) and not self.asked_to_stop
-
-    def _struck_at_last(self, struck: Struck, _failure: BaseException | None) -> None:
-        self._world.post(struck)
-
-    def _strike(self, point: str, waiting: list[ArmedFault]) -> None:
-        for armed in waiting:
-            if self.worker.name not in armed.eligible:
-                continue
-            waiting.remove(armed)
-            struck = Struck(armed.planned.identity, self.worker)
-            if point == "in_settle":  # sent, and its reply not seen: at the moment when it would be
-                if armed.planned.kind == "crash":
-                    self._process.on_end.append(partial(self._struck_at_last, struck))
-                    self._process.kill_at_wake(getcurrent())
-                else:
-                    self._process.pause_at_wake(getcurrent(), partial(self._world.post, struck))
-                return
-            self._world.post(struck)
-            if armed.planned.kind == "pause":
-                self._process.pause()
-            else:
-                self._process.kill()
-            return

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mqverify.backends.base import Brokers, Endpoint, Site
+from mqverify.backends.registry import real_system
 from mqverify.errors import BackendError
 from mqverify.faults.targets import strikes_brokers
-from mqverify.worlds.base import Scenario, backend_of
+from mqverify.worlds.base import Scenario
 
 __all__ = ["Sites", "Stopped"]
 
@@ -103,14 +104,14 @@ class Sites:
         with self._lock:
             self.reaching += 1
         try:
-            return backend_of(scenario).reach(scenario.target or "", scenario.settings, self._tell, access)
+            return real_system(scenario.system).reach(scenario.target or "", scenario.settings, self._tell, access)
         finally:
             with self._lock:
                 self.reaching -= 1
 
 
 def _key(scenario: Scenario) -> Hashable:
-    return scenario.system, backend_of(scenario).site_key(scenario.target or "", scenario.settings)
+    return scenario.system, real_system(scenario.system).site_key(scenario.target or "", scenario.settings)
 
 
 class _Place:

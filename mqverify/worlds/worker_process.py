@@ -6,7 +6,6 @@ whatever that dies of.
 """
 
 import ctypes
-import importlib
 import json
 import os
 import pickle
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from mqverify.backends.registry import real_system
 from mqverify.errors import MqverifyError
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.history.files import FileRecorder
@@ -35,24 +35,12 @@ from mqverify.worlds.children import WorkerTask
 from mqverify.worlds.feed import ThreadFeed
 from mqverify.worlds.sinks import FileEffects, sinks_file
 
-__all__ = ["RealContext", "library_of", "main"]
+__all__ = ["RealContext", "main"]
 
 _PR_SET_PDEATHSIG = 1
 _PARENT_POLL_SECONDS = 0.5
 _SHORTEST_SLEEP = 50_000
 _TELL_AGAIN_AFTER = 1_000_000_000
-
-_LIBRARIES = {"kafka": ("kafka", "kafka.errors")}
-
-
-def library_of(system: str) -> Any:
-    """The real client library of a system."""
-    if system not in _LIBRARIES:
-        from mqverify.backends.registry import library
-
-        return library(system)
-    modules = [importlib.import_module(name) for name in _LIBRARIES[system]]
-    return modules[0]
 
 
 def _pass_by(point: Point) -> None:
@@ -202,7 +190,7 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     recorder = FileRecorder(records, header, list(dict.fromkeys(plan.keys)), task.clock.monotonic)
     context = RealContext(task, board, faults, recorder, asked_to_stop)
     try:
-        library = library_of(scenario.system)
+        library = real_system(scenario.system).library()
         group = groups[worker.group] if worker.group else None
         if group is not None and scenario.keeps_effects:
             effects = FileEffects(sinks_file(task.folder), worker, context.recorder, board.lock)

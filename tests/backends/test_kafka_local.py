@@ -11,7 +11,7 @@ from mqverify.backends.kafka.container import IMAGE, ContainerBroker, why_no_con
 from mqverify.backends.kafka.jars import NoKafka
 from mqverify.backends.kafka.layout import CONTROLLER, Layout, free_ports
 from mqverify.backends.kafka.local import LocalCluster
-from mqverify.backends.registry import backend
+from mqverify.backends.registry import real_system
 from mqverify.errors import BackendUnavailable
 
 
@@ -47,7 +47,7 @@ def test_ports_are_not_those_of_outgoing_connections():
     ("target", "reached"), [("local", True), ("local:3", True), ("local:0", False), ("local:", False)]
 )
 def test_a_target_says_how_many_brokers(target, reached):
-    assert backend("kafka").reaches(target) is reached
+    assert real_system("kafka").reaches(target) is reached
 
 
 LINE = (
@@ -67,10 +67,10 @@ def test_unclean_elections_are_read_from_the_controllers_log(tmp_path):
         + LINE.format("unc-12", f"isr: [1] -> [2], leader: 1 -> 2, {RECOVERING}")
     )
     assert unclean_elections(log, "unc") == [
-        UncleanElection(0, 1795889779827, 3),
-        UncleanElection(12, 1795889779827, 2),
+        UncleanElection(0, 1_795_889_779_827_000_000, 3),
+        UncleanElection(12, 1_795_889_779_827_000_000, 2),
     ]
-    assert unclean_elections(log, "unc-2") == [UncleanElection(0, 1795889779827, 2)]
+    assert unclean_elections(log, "unc-2") == [UncleanElection(0, 1_795_889_779_827_000_000, 2)]
     assert unclean_elections(tmp_path / "none", "unc") == []
 
 

@@ -32,7 +32,7 @@ LIKE_THE_LOCAL_BROKER = {
     "log_initial_task_delay": 500 * MILLISECOND,
     "offsets_retention_check_interval": SECOND,
 }
-"""The model with the timings that `backends/kafka/local.py` gives a real broker."""
+"""The model with the timings that `backends/kafka/layout.py` gives a real broker."""
 
 
 class Here:

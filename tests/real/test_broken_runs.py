@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from mqverify import engine
-from mqverify.backends.kafka.backend import KafkaBackend
+from mqverify.backends.kafka.real import RealKafka
 from mqverify.errors import BackendLost, BackendUnavailable
 from mqverify.events import RunFinished, ScenarioFinished, Warned
 from mqverify.history.files import FileRecorder, replay
@@ -76,7 +76,7 @@ def check(tmp_path, monkeypatch):
             return NoSite()
 
         monkeypatch.setattr(real_chunk, "run_real", run)
-        monkeypatch.setattr(KafkaBackend, "reach", reach)
+        monkeypatch.setattr(RealKafka, "reach", reach)
         options = engine.Options(backends=[("kafka", "local")], runs=runs)
         with concurrent.futures.ThreadPoolExecutor(1) as executor:
             events = list(engine.check(specs(tmp_path), options, executor))

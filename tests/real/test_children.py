@@ -20,7 +20,7 @@ from mqverify.worlds import children
 from mqverify.worlds.base import Before, Ended, Struck
 from mqverify.worlds.children import Child, wait_for_any
 from mqverify.worlds.clock import RunClock
-from mqverify.worlds.real import RealWorld
+from mqverify.worlds.workforce import Workforce
 
 WORKER = Worker("consumer-1", "consumer", 1, "group", 1)
 
@@ -127,12 +127,12 @@ class Deaf:
 
 
 def test_one_who_does_not_die_keeps_the_others_from_nothing(stand_in):
-    world = RealWorld.__new__(RealWorld)
+    workforce = Workforce({}, [], None, None, None, lambda: None)
     others = [stand_in("time.sleep(1000)"), stand_in("time.sleep(1000)")]
     deaf = Deaf()
-    world._children = [others[0], deaf, others[1]]
+    workforce._children = [others[0], deaf, others[1]]
     with pytest.raises(BackendLost, match="did not obey"):
-        world._end_all()
+        workforce.end_all()
     assert deaf.closed
     assert all(child.is_dead() and child.over for child in others)
 
@@ -142,13 +142,11 @@ def test_what_cannot_be_started_says_what_to_do(tmp_path, monkeypatch):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(children.subprocess, "Popen", full)
-    world = RealWorld.__new__(RealWorld)
-    world._children, world.folder, world._clock = [], tmp_path, RunClock.starting_now(tmp_path)
-    world._scenario, world._site, world._prefix = None, SimpleNamespace(endpoint=Endpoint("")), ""
-    world.plan = type("Plan", (), {"seed": 0})
+    common = {"scenario": None, "seed": 0, "prefix": "", "clock": RunClock.starting_now(tmp_path), "folder": tmp_path}
+    workforce = Workforce(common, [], None, SimpleNamespace(endpoint=Endpoint("")), None, lambda: None)
     before = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(BackendLost, match="consumer-1 cannot be started: Too many open files; ask for fewer workers"):
-        world.launch(WORKER)
+        workforce.launch(WORKER, Before())
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 

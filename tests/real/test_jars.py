@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mqverify.backends.kafka.jars import KAFKA_VERSION, cache_folder, find_jars, find_java
+from mqverify.backends.kafka.jars import KAFKA_VERSION, find_jars, find_java, jars_folder
 from mqverify.errors import BackendUnavailable
 
 JAR = f"kafka_2.13-{KAFKA_VERSION}.jar"
@@ -52,7 +52,7 @@ def test_maven_brings_it_once(tools):
     tool(tools, "mvn", MAVEN)
     said = []
     jars = find_jars(said.append)
-    assert (jars.version, jars.source, jars.folder) == (KAFKA_VERSION, "Maven", cache_folder())
+    assert (jars.version, jars.source, jars.folder) == (KAFKA_VERSION, "Maven", jars_folder())
     assert "fetching" in said[0]
     assert {path.name for path in jars.folder.iterdir()} == {JAR, "other.jar", "SHA256SUMS"}
     assert find_jars(silent).source == "cache"
@@ -81,8 +81,8 @@ def test_two_processes_fetch_once(tools):
 
 
 def test_jars_that_a_user_put_there_are_taken(tools):
-    cache_folder().mkdir(parents=True)
-    (cache_folder() / JAR).touch()
+    jars_folder().mkdir(parents=True)
+    (jars_folder() / JAR).touch()
     assert find_jars(silent).source == "cache"
 
 
@@ -100,9 +100,9 @@ def test_the_error_names_every_way(tools, script, why):
         tool(tools, "mvn", script)
     with pytest.raises(BackendUnavailable) as caught:
         find_jars(silent)
-    for word in ("KAFKA_HOME", str(cache_folder()), "Maven", why):
+    for word in ("KAFKA_HOME", str(jars_folder()), "Maven", why):
         assert word in str(caught.value)
-    assert not cache_folder().exists()
+    assert not jars_folder().exists()
 
 
 def test_a_cache_that_cannot_be_written_is_said(tools, monkeypatch):
@@ -157,5 +157,5 @@ def test_no_java_is_said(tools, monkeypatch, tmp_path):
 
 def test_a_relative_cache_home_is_ignored(tools, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")
-    assert cache_folder() == Path.home() / ".cache" / "mqverify" / f"kafka-{KAFKA_VERSION}"
-    assert os.path.isabs(cache_folder())  # noqa: PTH117
+    assert jars_folder() == Path.home() / ".cache" / "mqverify" / f"kafka-{KAFKA_VERSION}"
+    assert os.path.isabs(jars_folder())  # noqa: PTH117

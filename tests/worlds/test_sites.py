@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mqverify.backends.base import Endpoint
-from mqverify.backends.kafka.backend import KafkaBackend
+from mqverify.backends.kafka.real import RealKafka
 from mqverify.errors import BackendLost, BackendUnavailable, BackendUnsuitable
 from mqverify.worlds.base import Scenario
 from mqverify.worlds.sites import Sites, Stopped
@@ -61,7 +61,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[FakeSite]:
         made.append(FakeSite())
         return made[-1]
 
-    monkeypatch.setattr(KafkaBackend, "reach", reach)
+    monkeypatch.setattr(RealKafka, "reach", reach)
     return made
 
 
@@ -163,7 +163,7 @@ def test_what_could_not_be_reached_once_is_not_tried_again(monkeypatch: pytest.M
         tries.append(1)
         raise BackendUnavailable("there is no Java")
 
-    monkeypatch.setattr(KafkaBackend, "reach", reach)
+    monkeypatch.setattr(RealKafka, "reach", reach)
     sites = sites_for(scenario(0), scenario(1))
     for number in (0, 1):
         with pytest.raises(BackendUnavailable, match="no Java"), sites.lend(scenario(number)):

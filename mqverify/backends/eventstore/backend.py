@@ -1,15 +1,12 @@
 """Event Store as a backend: what the worlds ask of it beyond the adapter."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
-from mqverify.backends.checks import Check
+from mqverify.backends.base import Endpoint, RealSystem, SimulatedBroker
 from mqverify.backends.eventstore.adapter import EventStoreAdapter
 from mqverify.backends.eventstore.binding import ALL, Binding, delivery_of
 from mqverify.backends.eventstore.settings import EventStoreSettings
-from mqverify.errors import BackendUnavailable
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
@@ -22,8 +19,6 @@ __all__ = ["EventStoreBackend"]
 
 _TICK: Final = SECOND
 """The server looks every second for what has timed out (docs/facts/eventstore.md §A1)."""
-
-_NOT_REAL: Final = "no real Event Store can be reached yet: it runs in the simulated world only"
 
 _EXCEPTIONS: Final = frozenset({"esdbclient.exceptions", "mqverify.simulation.eventstore.exceptions"})
 
@@ -116,6 +111,7 @@ class EventStoreBackend:
     system = "eventstore"
     has: Collection[str] = ("expected_revision",)
     vocabulary: Mapping[str, str] = {"position": "revision", "place": "stream"}
+    real: RealSystem | None = None
 
     def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
         from mqverify.simulation.eventstore.cluster import SimulatedEventStore
@@ -134,41 +130,6 @@ class EventStoreBackend:
     ) -> EventStoreAdapter:
         """A stream's category ends at the first '-', so the prefix must hold none."""
         return EventStoreAdapter(Binding(library, endpoint, settings, plan, prefix.replace("-", "_"), since_start))
-
-    targets: Sequence[str] = ()
-
-    def reaches(self, target: str) -> bool:
-        return False
-
-    def starts_brokers(self, target: str) -> bool:
-        return False
-
-    def own_brokers(self, target: str) -> int | None:
-        return None
-
-    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
-        if target is not None:
-            yield Check(f"eventstore={target}", "missing", "no real Event Store can be reached yet", "-b eventstore")
-
-    def site_key(self, target: str, settings: Any) -> Hashable:
-        return target
-
-    def access(self, profile: str | None) -> Mapping[str, Any]:
-        return {}
-
-    def reach(
-        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
-    ) -> Site:
-        raise BackendUnavailable(_NOT_REAL)
-
-    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
-        raise BackendUnavailable(_NOT_REAL)
-
-    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
-        return None
-
-    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
-        raise BackendUnavailable(_NOT_REAL)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:

@@ -2,19 +2,17 @@
 
 The client tells nobody of all of it: `default_offset_commit_callback` hears of its asynchronous commits only, in a
 later `poll` and never in one of a process that was killed; of the commits before a rebalance and in `close()` it hears
-nothing. But each of them, and each try of one, is one request, which `_send_offset_commit_request` makes (kafka-python
-3.0.12, kafka/coordinator/consumer.py). Who hears of that knows what was asked for before it is sent, and what was
-answered. What a group has committed is read as well (`KafkaAdmin.committed`), and shows if this missed any.
+nothing. But each of them, and each try of one, is one request (`internals.wrap_commits`). Who hears of that
+knows what was asked for before it is sent, and what was answered. What a group has committed is read as well
+(`KafkaAdmin.committed`), and shows if this missed any.
 """
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from mqverify.errors import BackendUnavailable
+from mqverify.backends.kafka.internals import Commit, wrap_commits
 
 __all__ = ["CommitObserver", "watch_commits"]
-
-_REQUEST = "_send_offset_commit_request"
 
 
 class CommitObserver(Protocol):
@@ -36,24 +34,20 @@ def watch_commits(library: Any, consumer: Any, observer: CommitObserver) -> None
     """
     if hasattr(library, "observer"):
         return
-    coordinator = getattr(consumer, "_coordinator", None)
-    send = getattr(coordinator, _REQUEST, None)
-    if send is None:
-        raise BackendUnavailable(
-            f"what kafka-python {library.__version__} commits by itself cannot be observed, so `settle: automatic` "
-            "cannot be judged with it: install kafka-python 3.0.12"
-        )
 
-    async def request(offsets: Mapping[Any, Any]) -> Any:
-        if not offsets:
-            return await send(offsets)
-        tokens = observer.settling(consumer, offsets)
-        try:
-            answer = await send(offsets)
-        except Exception as error:
-            observer.settled(tokens, error)
-            raise
-        observer.settled(tokens, None)
-        return answer
+    def heard(send: Commit) -> Commit:
+        async def request(offsets: Mapping[Any, Any]) -> Any:
+            if not offsets:
+                return await send(offsets)
+            tokens = observer.settling(consumer, offsets)
+            try:
+                answer = await send(offsets)
+            except Exception as error:
+                observer.settled(tokens, error)
+                raise
+            observer.settled(tokens, None)
+            return answer
 
-    setattr(coordinator, _REQUEST, request)
+        return request
+
+    wrap_commits(consumer, heard)

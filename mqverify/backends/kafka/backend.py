@@ -1,17 +1,13 @@
 """Kafka as a backend: what the worlds ask of it beyond the adapter."""
 
-import os
-import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
-from mqverify.backends.base import Conversation, Endpoint, Leftovers, SimulatedBroker, Site
-from mqverify.backends.checks import Check
+from mqverify.backends.base import Endpoint, RealSystem, SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
-from mqverify.backends.kafka.addresses import FORM, are_addresses
 from mqverify.backends.kafka.binding import Binding
+from mqverify.backends.kafka.real import RealKafka
 from mqverify.history.recorder import RunRows
 from mqverify.simulation.network import Network
 from mqverify.simulation.process import Process
@@ -75,6 +71,7 @@ class KafkaBackend:
     system = "kafka"
     has: Collection[str] = ()
     vocabulary: Mapping[str, str] = {"position": "offset", "place": "partition"}
+    real: RealSystem | None = RealKafka()
 
     def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
         from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
@@ -95,61 +92,6 @@ class KafkaBackend:
         since_start: Callable[[int], int],
     ) -> KafkaAdapter:
         return KafkaAdapter(Binding(library, endpoint, settings, plan, prefix, since_start))
-
-    targets: Sequence[str] = ("local", "local:3", FORM)
-
-    def reaches(self, target: str) -> bool:
-        return _brokers(target) is not None or are_addresses(target)
-
-    def starts_brokers(self, target: str) -> bool:
-        return _brokers(target) is not None
-
-    def own_brokers(self, target: str) -> int | None:
-        """`local` is one broker, `local:3` three; clusters elsewhere are not ours to break."""
-        return _brokers(target)
-
-    def examine(self, target: str | None, access: Mapping[str, Any]) -> Iterable[Check]:
-        from mqverify.backends.kafka.diagnosis import cluster_checks, local_checks
-
-        if target is None or _brokers(target) is not None:
-            return local_checks(None if target is None else _brokers(target))
-        return cluster_checks(Endpoint(target, access))
-
-    def site_key(self, target: str, settings: Any) -> Hashable:
-        """A broker that is started has the settings of those whom it is started for; others have what they have."""
-        if are_addresses(target):
-            return target
-        return (target, tuple(sorted(settings.native("broker").items())))
-
-    def access(self, profile: str | None) -> Mapping[str, Any]:
-        from mqverify.backends.kafka.security import security
-
-        return security(os.environ, profile)
-
-    def reach(
-        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
-    ) -> Site:
-        """`access` is for clusters that are not ours."""
-        if are_addresses(target):
-            from mqverify.backends.kafka.foreign import ForeignSite
-
-            return ForeignSite(Endpoint(target, access or {}))
-        from mqverify.backends.kafka.site import start_local
-
-        return start_local(_brokers(target) or 1, settings.native("broker"), tell)
-
-    def through(self, endpoint: Endpoint, proxy: str) -> Endpoint:
-        return Endpoint(endpoint.address, {**endpoint.options, "proxy_url": proxy})
-
-    def conversations(self, endpoint: Endpoint) -> Callable[[], Conversation] | None:
-        from mqverify.backends.kafka.frames import KafkaConversation
-
-        return None if str(endpoint.options.get("security_protocol", "")).endswith("SSL") else KafkaConversation
-
-    def leftovers(self, target: str, access: Mapping[str, Any]) -> AbstractContextManager[Leftovers]:
-        from mqverify.backends.kafka.leftovers import leftovers_at
-
-        return leftovers_at(target, access)
 
     def starts(self, settings: Any, group: ConsumerGroup) -> str:
         if group.start is not None:
@@ -185,12 +127,6 @@ class KafkaBackend:
             settings.auto_commit_interval,
         )
         return max(int(wait) for wait in waits if wait is not None)
-
-
-def _brokers(target: str) -> int | None:
-    """How many brokers a target has started; None if it starts none."""
-    found = re.fullmatch(r"local(?::([1-5]))?", target)
-    return None if found is None else int(found[1] or 1)
 
 
 def _text(value: int | None) -> str:

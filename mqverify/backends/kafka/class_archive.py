@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mqverify.backends.kafka.jars import KafkaJars, cache_folder
+from mqverify.backends.kafka.jars import KafkaJars
+from mqverify.user_folders import cache_folder
 
 __all__ = ["ClassArchive"]
 
@@ -27,7 +28,7 @@ class ClassArchive:
 
     def __init__(self, java: str, jars: KafkaJars, folder: Path) -> None:
         self._folder = folder
-        self._path = cache_folder().parent / f"classes-{_fingerprint(java, jars)}.jsa"
+        self._path = cache_folder() / f"classes-{_fingerprint(java, jars)}.jsa"
         self.is_there = self._path.is_file()
         if self.is_there:
             (folder / _NAME).symlink_to(self._path)  # a colon in its path would mean something to Java

@@ -11,7 +11,7 @@ from mqverify.backends.base import Endpoint
 from mqverify.backends.checks import Check, State
 from mqverify.backends.kafka.container import IMAGE, why_no_container
 from mqverify.backends.kafka.foreign import admin_of
-from mqverify.backends.kafka.jars import KAFKA_VERSION, cache_folder, find_java, has_jars, jars_of_home
+from mqverify.backends.kafka.jars import KAFKA_VERSION, find_java, has_jars, jars_folder, jars_of_home
 from mqverify.backends.kafka.kept import find_kept
 from mqverify.errors import BackendUnavailable
 
@@ -34,7 +34,7 @@ def local_checks(brokers: int | None) -> Iterator[Check]:
         )
     else:
         yield Check("KAFKA_HOME", "absent", "not set")
-    yield Check("cached jars", "ok" if cached else "absent", str(cache_folder()) if cached else "none yet")
+    yield Check("cached jars", "ok" if cached else "absent", str(jars_folder()) if cached else "none yet")
     yield Check("Maven", "ok", maven) if maven else Check("Maven", "absent", "no `mvn` on the PATH")
     yield (
         Check("Docker", "ok", f"an engine answers, for {IMAGE}")

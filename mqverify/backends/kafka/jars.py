@@ -23,15 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mqverify.errors import BackendUnavailable
+from mqverify.user_folders import cache_folder
 
 __all__ = [
     "KAFKA_VERSION",
     "KafkaJars",
     "NoKafka",
-    "cache_folder",
     "find_jars",
     "find_java",
     "has_jars",
+    "jars_folder",
     "jars_of_home",
 ]
 
@@ -68,11 +69,9 @@ class KafkaJars:
     source: str
 
 
-def cache_folder() -> Path:
-    """Where the jars are kept between runs: `$XDG_CACHE_HOME/mqverify/kafka-VERSION`, else under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "mqverify" / f"kafka-{KAFKA_VERSION}"
+def jars_folder() -> Path:
+    """Where the jars are kept between runs."""
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def find_java() -> str:
@@ -112,7 +111,7 @@ def _java_version(text: str) -> int | None:
 
 def has_jars() -> bool:
     """Whether the cache has them, whole."""
-    return _is_whole(cache_folder())
+    return _is_whole(jars_folder())
 
 
 def jars_of_home() -> KafkaJars | None:
@@ -128,7 +127,7 @@ def find_jars(progress: Callable[[str], None]) -> KafkaJars:
     """
     if (of_home := jars_of_home()) is not None:
         return of_home
-    folder = cache_folder()
+    folder = jars_folder()
     if _is_whole(folder):
         return KafkaJars(KAFKA_VERSION, folder, "cache")
     maven = shutil.which("mvn")

@@ -1,35 +1,16 @@
 """Who holds a topic's partitions, who leads them, and whether they are in sync: as the brokers' metadata tell."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from mqverify.backends.base import Brokers, NotDone
+from mqverify.backends.kafka.internals import send_to
+from mqverify.backends.kafka.patience import patiently
 
-__all__ = ["Partition", "Replicas", "Trouble", "partitions_of", "patiently"]
+__all__ = ["Partition", "Replicas", "Trouble", "partitions_of"]
 
 _ASK_MS: Final = 1_000
-_PATIENCE_SECONDS: Final = 30.0
-_PAUSE_SECONDS: Final = 0.1
-
-T = TypeVar("T")
-
-
-def patiently(library: Any, call: Callable[[], T]) -> T:
-    """What a call of the administrator gives, made again while it fails in a way that may pass, for half a minute.
-
-    kafka-python does not try its administrator's requests again: a broker that has just died breaks them
-    (docs/facts/kafka.md §E.1).
-    """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            return call()
-        except library.errors.RetriableError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_PAUSE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +65,8 @@ class Replicas:
         stands still: what acks=1 acknowledges then is not to be seen (docs/facts/kafka.md §0, 8).
         """
         alive = self._brokers.alive()
-        for one in self._patiently_of(topics, time.monotonic() + patience):
+        # A client waits before it connects anew to one that was dead, so that it may be back and not be heard.
+        for one in patiently(lambda: self.of(topics), NotDone, patience):
             late = [number for number in one.replicas if number in alive and number not in one.in_sync]
             if one.leader is None or one.leader not in alive:
                 yield Trouble(one.topic, one.number, None, "it has no leader")
@@ -92,32 +74,16 @@ class Replicas:
                 what = f"of its replicas {list(one.replicas)} those in sync are {list(one.in_sync)}"
                 yield Trouble(one.topic, one.number, one.leader, what)
 
-    def _patiently_of(self, topics: Sequence[str], deadline: float) -> Sequence[Partition]:
-        """A client waits before it connects anew to one that was dead, so that it may be back and not be heard."""
-        while True:
-            try:
-                return self.of(topics)
-            except NotDone:
-                if time.monotonic() >= deadline:
-                    raise
-            time.sleep(_PAUSE_SECONDS)
-
     def _to_ask(self) -> Sequence[int]:
         return sorted(self._brokers.alive(), key=lambda number: (number != self._answered, number))
 
     def _ask(self, number: int, topics: Sequence[str]) -> Mapping[str, Any]:
-        """kafka-python's `describe_topics` asks whichever broker it likes; so this sends its request itself."""
+        """kafka-python's `describe_topics` asks whichever broker it likes."""
         from kafka.protocol.metadata import MetadataRequest
 
-        manager = self._admin._manager
         asked = [MetadataRequest.MetadataRequestTopic(name=topic) for topic in topics]
         request = MetadataRequest(topics=asked, allow_auto_topic_creation=False)
-
-        async def send() -> Any:
-            return await manager.send(request, node_id=number, request_timeout_ms=_ASK_MS)
-
-        answer: Mapping[str, Any] = manager.run(send).to_dict()
-        return answer
+        return send_to(self._admin, number, request, _ASK_MS)
 
 
 def partitions_of(topics: Iterable[Mapping[str, Any]]) -> Sequence[Partition]:

@@ -129,6 +129,11 @@ class SimulatedAdminClient:
             for group, partitions in group_specs.items()
         }
 
+    def delete_groups(self, group_ids: Iterable[str], group_coordinator_id: int | None = None) -> dict[str, str]:
+        """Of each group `OK`, or the name of the error; nothing is raised."""
+        results: dict[str, api.Error] = self._client.ask(api.DeleteGroups(list(group_ids)))
+        return {group: "OK" if error is None else error.__name__ for group, error in results.items()}
+
     def alter_group_offsets(self, group: str, offsets: Mapping[Any, OffsetAndMetadata]) -> dict[Any, Any]:
         """Commit for a group without members; per partition the class of the error (§E.1), never raised."""
         request = api.OffsetCommit(group, api.UNKNOWN_MEMBER, api.NO_GENERATION, dict(offsets))

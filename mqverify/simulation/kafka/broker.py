@@ -11,12 +11,14 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.errors import (
+    GroupIdNotFoundError,
     IllegalGenerationError,
     InvalidConfigurationError,
     InvalidPartitionsError,
     InvalidReplicationFactorError,
     InvalidTopicError,
     KafkaError,
+    NonEmptyGroupError,
     NotEnoughReplicasError,
     OffsetMetadataTooLargeError,
     OffsetOutOfRangeError,
@@ -100,6 +102,7 @@ class Broker:
             api.CreatePartitions: self._create_partitions,
             api.DeleteTopics: self._delete_topics,
             api.DeleteRecords: self._delete_records,
+            api.DeleteGroups: self._delete_groups,
             api.DescribeConfigs: self._describe_configs,
         }
 
@@ -316,6 +319,21 @@ class Broker:
         group = self.groups.get(request.group)
         offsets = group.offsets if group else {}
         self._reply(token, {tp: offsets[tp][0] for tp in request.partitions if tp in offsets})
+
+    def _delete_groups(self, request: api.DeleteGroups, token: Any, now: int) -> None:
+        """`GroupMetadataManager.deleteGroups`: only without members; committed offsets go with it."""
+        results: dict[str, api.Error] = {}
+        for name in request.groups:
+            group = self.groups.get(name)
+            if group is None:
+                results[name] = GroupIdNotFoundError
+            elif group.state != "Empty":
+                results[name] = NonEmptyGroupError
+            else:
+                del self.groups[name]
+                group.state = "Dead"
+                results[name] = None
+        self._reply(token, results)
 
     def _add_group(self, name: str) -> Group:
         group = Group(name, self.settings, self._timers, self._dice, self._reply, self._time_expiry)

@@ -17,6 +17,7 @@ __all__ = [
     "UNKNOWN_MEMBER",
     "CreatePartitions",
     "CreateTopics",
+    "DeleteGroups",
     "DeleteRecords",
     "DeleteTopics",
     "DescribeConfigs",
@@ -207,6 +208,11 @@ class CreatePartitions:
 @dataclass(slots=True)
 class DeleteTopics:
     topics: list[str]
+
+
+@dataclass(slots=True)
+class DeleteGroups:
+    groups: list[str]
 
 
 @dataclass(slots=True)

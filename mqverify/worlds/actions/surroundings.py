@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from mqverify.backends.base import NotDone
 from mqverify.faults.plan import PlannedFault
+from mqverify.faults.targets import link_of
 from mqverify.workload.groups import Worker
 from mqverify.worlds.actions.base import NOBODY, Action
 
@@ -55,7 +56,7 @@ class _OnLinks(Action):
         return f"{self._worker_end()} sent fewer than {self.planned.fault.nth} requests after its trigger"
 
     def _worker_end(self) -> str:
-        return min(self.planned.fault.target, key=lambda end: end.startswith(("broker", "followers", "node")))
+        return link_of(self.planned.fault).worker
 
 
 class Disturb(_OnLinks):
