@@ -42,6 +42,10 @@ class Profile:
     refusals_are_fatal: bool = False
     """Whether an idempotent producer that the broker refuses a batch for good gives up altogether: kafka-python's
     `classify_batch_error`. Java's producer fails that batch alone."""
+    stranded_by_expiry: bool = False
+    """Whether an idempotent producer never sends again once a batch has expired that was sent before: kafka-python
+    3.0.12 gives its producer id up and never asks for another (§E.2). Java's goes on with the next epoch (KIP-360,
+    `TransactionManager.maybeResolveSequences`), and so does librdkafka (`rd_kafka_idemp_drain_epoch_bump`)."""
     offset_without_acks: int = -1
     """The base offset that a batch is told with `acks=0`."""
     producer: Mapping[str, object] = field(default_factory=dict)
@@ -62,6 +66,7 @@ PROFILES = {
             listeners_may_block=False,
             keeps_positions=True,
             refusals_are_fatal=True,
+            stranded_by_expiry=True,
             offset_without_acks=0,
         ),
         Profile(

@@ -59,6 +59,8 @@ class Sender:
         if self._idempotent:
             self._identity = client.cluster.broker.new_producer()  # part of connecting, see `Client`
         self._asking = False
+        self._stranded = False
+        """It has no producer id and asks for none (`Profile.stranded_by_expiry`)."""
         self._sequences: dict[TopicPartition, int] = {}
         self._fatal: BaseException | None = None
         self._wakeup: Event | None = None
@@ -196,6 +198,7 @@ class Sender:
         if not self._idempotent or not any(batch.attempts for batch in expired):
             return False
         self._renew_identity()
+        self._stranded = self._client.library.profile.stranded_by_expiry
         return True
 
     # -- the producer id -------------------------------------------------------------------------------------------
@@ -213,12 +216,13 @@ class Sender:
     def _renew_identity(self) -> None:
         """Batches begun under the old id keep it; what was not sent yet begins anew at sequence 0."""
         self._identity = None
+        self._stranded = False  # an error of the broker's makes kafka-python ask, too (`bump_producer_id_and_epoch`)
         self._sequences.clear()
         self.wake()
 
     def _ask_for_identity(self) -> None:
         """Nothing is sent, and nothing expires, until there is a producer id (`run_once`)."""
-        if self._asking:
+        if self._asking or self._stranded:
             return
         if self._client.connection is None:
             if not self._client.connect():
