@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaConnectionError, RequestTimedOutError
 
+from mqverify.simulation.kafka.protocol import Fetch
 from mqverify.simulation.network import MOST_LATENCY, ORPHANED
 from mqverify.simulation.renewals import Event
 
@@ -37,15 +38,20 @@ Then = Callable[[Any], Any]
 class InFlight:
     """A request on its way or at the broker, which knows it by this token. `then(reply)` or `failed(error)` follows."""
 
-    __slots__ = ("connection", "failed", "sent", "then", "timeout")
+    __slots__ = ("connection", "due", "failed", "leapt", "then", "timeout")
 
-    def __init__(self, connection: Connection, then: Then, failed: Then | None, timeout: int, sent: int) -> None:
+    def __init__(
+        self, connection: Connection, then: Then, failed: Then | None, timeout: int, due: int, leapt: int | None = None
+    ) -> None:
         self.connection = connection
         self.then = then
         self.failed = failed
         self.timeout = timeout
-        self.sent = sent
-        """In time lived through (`Kernel.leapt`): a fetch that waits does not age while idle time is leapt over."""
+        self.due = due
+        """When it has had no reply for too long."""
+        self.leapt = leapt
+        """Of a fetch, which the broker may hold: how much idle time had been leapt over when it was sent. It does not
+        age by what is leapt over afterwards, since its reply moves along (`Kernel.leapt`)."""
 
 
 class Connection:
@@ -96,7 +102,8 @@ class Connection:
         kernel = self._kernel
         if self._cluster.network.countdowns:
             self._cluster.network.requested(self.process)
-        waiting = InFlight(self, then, failed, timeout, kernel.now - kernel.leapt)
+        leapt = kernel.leapt if isinstance(request, Fetch) else None
+        waiting = InFlight(self, then, failed, timeout, kernel.now + timeout, leapt)
         self.in_flight[waiting] = None
         self.up.send(self._cluster.receive, request, waiting)
         if self.watched:
@@ -163,17 +170,20 @@ class Connection:
         """One watchdog for all, for the first that would be overdue."""
         if not self.in_flight:
             return
-        due = min(waiting.sent + waiting.timeout for waiting in self.in_flight) + self._kernel.leapt
+        due = min(self._due(waiting) for waiting in self.in_flight)
         if self._watchdog is not None:
             if self._watchdog[0] <= due:
                 return
             self._kernel.cancel(self._watchdog)
         self._watchdog = self._kernel.call_at(due, self._check, process=self.process)
 
+    def _due(self, waiting: InFlight) -> int:
+        return waiting.due + (0 if waiting.leapt is None else self._kernel.leapt - waiting.leapt)
+
     def _check(self) -> None:
         self._watchdog = None
-        lived = self._kernel.now - self._kernel.leapt
-        overdue = next((waiting for waiting in self.in_flight if waiting.sent + waiting.timeout <= lived), None)
+        now = self._kernel.now
+        overdue = next((waiting for waiting in self.in_flight if self._due(waiting) <= now), None)
         if overdue is not None:
             self._fail(RequestTimedOutError(f"Request timed out after {overdue.timeout // 1_000_000} ms"))
         elif self._all_is_well():
