@@ -353,5 +353,6 @@ class Backend(Protocol):
     def is_client_error(self, error: BaseException) -> bool:
         """Whether it is an exception of the client library: the application's trouble, not mqverify's bug."""
 
-    def longest_wait(self, settings: Any) -> int:
-        """Nanoseconds: the longest session, message or poll time-out, after which nothing more happens by itself."""
+    def longest_wait(self, settings: Any, disturbed: bool = True) -> int:
+        """Nanoseconds: the longest session, message or poll time-out, after which nothing more happens by itself;
+        `disturbed` if there are faults, so that sends may time out and what clients know may be out of date."""

@@ -60,7 +60,8 @@ def patience(scenario: Scenario, backend: Backend, least: int = _LEAST_PATIENCE)
     between_sends = 0 if workload.rate is None else round(SECOND / workload.rate)
     settlings = [group.settle.every_time or 0 for group in groups]
     own_pace = 2 * max([between_sends, *pauses, *handlings, *settlings])
-    return max([least, backend.longest_wait(scenario.settings), own_pace, *_times_of_guarantees(scenario)]) + SECOND
+    longest_wait = backend.longest_wait(scenario.settings, disturbed=bool(scenario.spec.faults))
+    return max([least, longest_wait, own_pace, *_times_of_guarantees(scenario)]) + SECOND
 
 
 def patience_with_nobody(scenario: Scenario) -> int:

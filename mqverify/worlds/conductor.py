@@ -46,7 +46,8 @@ class _Appointment:
 
 class Conductor:
     """One run. `patience` is how long nothing may progress before it gives up, in nanoseconds; `with_nobody` is the
-    same while no worker is alive and none is to come, where that is not waited for as long."""
+    same while no worker is alive and none is to come, where that is not waited for as long. It looks `looks` times
+    meanwhile; once the first look has seen the last progress, so it takes up to patience / looks longer."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Conductor:
         plan: Plan,
         patience: int,
         with_nobody: int | None = None,
+        looks: int = 1,
     ) -> None:
         self.world = world
         self.plan = plan
@@ -68,6 +70,7 @@ class Conductor:
         self._keeps_effects = scenario.keeps_effects
         self._patience_for_workers = patience
         self._patience_with_nobody = patience if with_nobody is None else with_nobody
+        self._looks = looks
         self._agenda: list[_Appointment] = []
         self._appointments = 0
         self.roster = Roster()
@@ -75,6 +78,8 @@ class Conductor:
         self._readings = 0
         self._producers_launched = False
         self._standing: object = None
+        self._stood_still = 0
+        """At how many looks in a row."""
         self._progress_at = 0
         planned = draw_faults(scenario.spec.faults, self._workload.messages, plan.seed)
         self.injector = Injector(self, planned)
@@ -283,20 +288,20 @@ class Conductor:
     def _next_time(self) -> int:
         if self._agenda:
             return self._agenda[0].time
-        return self._progress_at + self._patience
+        return self._progress_at + self._patience // self._looks
 
     def _out_of_patience(self) -> bool:
         """Whether no message came further for longer than the run's patience, and the broker owes as much as before."""
         now = self.world.now()
         if self._agenda:
-            self._progress_at = now
-        if now < self._progress_at + self._patience:
+            self._progress_at, self._stood_still = now, 0
+        if now < self._progress_at + self._patience // self._looks:
             return False
         launched = self.roster.consuming()
         standing = (self.world.total_progress(), {name: tuple(owed) for name, owed in self._behind(launched).items()})
-        stood_still = standing == self._standing
+        self._stood_still = self._stood_still + 1 if standing == self._standing else 0
         self._standing, self._progress_at = standing, now
-        return stood_still
+        return self._stood_still >= self._looks
 
     def _where_it_stands(self) -> str:
         """Who is stuck where, for people."""
@@ -316,6 +321,7 @@ class Conductor:
         unsent = self.plan.workload.messages - self.world.count("sent")
         if unsent:
             parts.append(f"{unsent} messages were never sent")
+        parts += [f"{name} waits for what it sent" for name in self.roster.waiting_producers()]
         return "nothing progressed any more; " + ("; ".join(parts) or "everybody waits")
 
     def _wind_up(self, give_up_reason: str | None) -> Outcome:

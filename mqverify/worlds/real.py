@@ -42,6 +42,9 @@ from mqverify.worlds.workforce import LOOK_EVERY, Workforce
 
 __all__ = ["RealWorld", "new_run_folder"]
 
+_LOOKS = 6
+"""How often it is looked whether a run stands still before it gives up."""
+
 _SECONDS_TO_REMOVE = 5.0
 _FOLDER_TRIES = 10
 
@@ -120,7 +123,7 @@ class RealWorld:
 
     def run(self) -> Outcome:
         """Let it all happen; then the history is in `rows`. No worker is left, however it ends."""
-        conductor = Conductor(self, self._scenario, self._backend, self.plan, *self._patience)
+        conductor = Conductor(self, self._scenario, self._backend, self.plan, *self._patience, _LOOKS)
         try:
             outcome = conductor.conduct()
         except BaseException:

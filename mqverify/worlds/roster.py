@@ -87,7 +87,11 @@ class Roster:
         return all(state.ready or not state.alive for state in consumers)
 
     def producers_done(self) -> bool:
-        return all(not state.alive for state in self.workers.values() if state.worker.kind == "producer")
+        return not self.waiting_producers()
+
+    def waiting_producers(self) -> list[str]:
+        """The names of those that have not come to their end: they send, or wait for what they sent."""
+        return [name for name, state in self.workers.items() if state.worker.kind == "producer" and state.alive]
 
     def consuming(self) -> list[GroupState]:
         """The groups that have started, without those whose last member was removed: nothing more is owed to these."""

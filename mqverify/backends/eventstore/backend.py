@@ -152,7 +152,7 @@ class EventStoreBackend:
     def is_client_error(self, error: BaseException) -> bool:
         return any(kind.__module__ in _EXCEPTIONS for kind in type(error).__mro__)
 
-    def longest_wait(self, settings: Any) -> int:
+    def longest_wait(self, settings: Any, disturbed: bool = True) -> int:
         """The longest after which the server or a client acts by itself.
 
         An event that nobody can handle is given out `max_retry_count + 1` times before it is parked, each time for its

@@ -117,15 +117,12 @@ class KafkaBackend:
 
         return isinstance(error, KafkaError)
 
-    def longest_wait(self, settings: Any) -> int:
-        """The longest after which the group or a client acts by itself."""
-        waits = (
-            settings.session_timeout,
-            settings.max_poll_interval,
-            settings.metadata_max_age,
-            settings.delivery_timeout,
-            settings.auto_commit_interval,
-        )
+    def longest_wait(self, settings: Any, disturbed: bool = True) -> int:
+        """The longest after which the group or a client acts by itself. Without a fault sends are answered, and what
+        clients know of the cluster stays true."""
+        waits = [settings.session_timeout, settings.max_poll_interval, settings.auto_commit_interval]
+        if disturbed:
+            waits += [settings.metadata_max_age, settings.delivery_timeout]
         return max(int(wait) for wait in waits if wait is not None)
 
 

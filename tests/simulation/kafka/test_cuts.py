@@ -121,7 +121,7 @@ def test_a_consumer_recovers_from_a_cut_however_long(ways: list[tuple[str, str]]
     assert got == list(range(10))
 
 
-def producing(harness: Harness, seconds: float, **config: Any) -> list[Any]:
+def producing(harness: Harness, seconds: float, profile: str = "kafka-python", **config: Any) -> list[Any]:
     """Two records in a cut of `seconds`, behind one before it; the exceptions of the three."""
 
     def application(library: Any) -> list[Any]:
@@ -140,7 +140,7 @@ def producing(harness: Harness, seconds: float, **config: Any) -> list[Any]:
         producer.close()
         return [future.exception for future in futures]
 
-    outcomes: list[Any] = harness.run(application, "producer-1#1")
+    outcomes: list[Any] = harness.run(application, "producer-1#1", profile)
     harness.wait(1)
     return outcomes
 
@@ -181,37 +181,113 @@ def test_sends_expire_in_the_queue_and_in_flight_and_may_be_found_later() -> Non
     """§A.3: `delivery_timeout_ms` runs from `send()`; what expired may be written all the same."""
     harness = Harness()
     harness.create()
-    outcomes = producing(harness, 50, delivery_timeout_ms=40_000)
+    outcomes = producing(harness, 50, profile="java", linger_ms=0, delivery_timeout_ms=40_000)
     assert outcomes[0] is None
     assert [type(error) for error in outcomes[1:]] == [KafkaTimeoutError] * 2
     assert "Expiring 1 record(s)" in str(outcomes[1])
-    # The first was on its way. The second waits for a new producer id; then kafka-python drains before it expires.
+    # The first was on its way. The second waits for a new producer id; then it is drained before it expires.
     assert values(harness) == [0, 1, 2]
 
 
-def test_a_producer_that_expired_in_flight_goes_on_under_another_id() -> None:
-    """Nobody knows which sequence is in the log, so what follows must not be taken for a duplicate or a gap."""
-    harness = Harness()
+def expiring(harness: Harness, profile: str, body: Callable[[Any, Any], Any], **config: Any) -> Any:
+    """`body(producer, lost)` once the network is back behind a cut in which a batch was tried again and expired."""
     harness.create()
-    producing(harness, 50, delivery_timeout_ms=40_000)
 
-    def application(library: Any) -> list[Any]:
-        producer = library.KafkaProducer(delivery_timeout_ms=40_000)
+    def application(library: Any) -> Any:
+        producer = library.KafkaProducer(delivery_timeout_ms=40_000, **config)
+        producer.send(TOPIC, b"0", partition=0).get()
         network = harness.cluster.network
-        producer.send(TOPIC, b"3", partition=0).get()
-        cuts = [network.cut(["producer-2"], ["broker"]), network.cut(["broker"], ["producer-2"])]
-        lost = producer.send(TOPIC, b"4", partition=0)
+        cuts = [network.cut(["producer-1"], ["broker"]), network.cut(["broker"], ["producer-1"])]
+        lost = producer.send(TOPIC, b"1", partition=0)
         harness.sleep(60)
         for one in cuts:
             network.lift(one)
+        return body(producer, lost)
+
+    return harness.run(application, "producer-1#1", profile)
+
+
+@pytest.mark.parametrize("profile", ["java", "librdkafka"])
+def test_a_producer_whose_batch_expired_goes_on_under_another_id(profile: str) -> None:
+    """Nobody knows which sequence is in the log, so what follows must not be taken for a duplicate or a gap."""
+    harness = Harness()
+
+    def application(producer: Any, lost: Any) -> list[Any]:
         after = [producer.send(TOPIC, b"%d" % number, partition=0) for number in (5, 6)]
         producer.close()
         return [lost.exception, *(future.exception for future in after)]
 
-    lost, *after = harness.run(application, "producer-2#1")
+    idempotent = {"enable_idempotence": True, "max_in_flight_requests_per_connection": 5}
+    lost, *after = expiring(harness, profile, application, **idempotent)
     assert isinstance(lost, KafkaTimeoutError)
     assert after == [None, None]
     assert [number for number in values(harness) if number >= 5] == [5, 6]
+
+
+def test_kafka_pythons_idempotent_producer_never_sends_again_once_a_batch_that_was_sent_expired() -> None:
+    """§E.2: it asks for no other id. What is sent neither leaves nor expires, and `flush()` goes on waiting."""
+    harness = Harness()
+
+    def application(producer: Any, lost: Any) -> Any:
+        after = producer.send(TOPIC, b"5", partition=0)
+        with pytest.raises(KafkaTimeoutError, match="Timeout waiting for future"):
+            producer.flush(timeout=3600)
+        assert not after.is_done
+        with pytest.raises(KafkaTimeoutError):
+            producer.close(timeout=1)
+        return lost.exception
+
+    assert isinstance(expiring(harness, "kafka-python", application), KafkaTimeoutError)
+    assert 5 not in values(harness)
+
+
+def test_kafka_pythons_producer_goes_on_without_idempotence() -> None:
+    harness = Harness()
+
+    def application(producer: Any, lost: Any) -> Any:
+        after = producer.send(TOPIC, b"5", partition=0).get()
+        producer.close()
+        return lost.exception, after.partition
+
+    lost, partition = expiring(harness, "kafka-python", application, enable_idempotence=False)
+    assert isinstance(lost, KafkaTimeoutError)
+    assert partition == 0
+
+
+def test_kafka_pythons_producer_goes_on_if_the_batch_that_expired_was_not_tried_again() -> None:
+    """With `request_timeout_ms` as long as `delivery_timeout_ms` a batch expires in flight, before its second try."""
+    harness = Harness()
+
+    def application(producer: Any, lost: Any) -> Any:
+        producer.send(TOPIC, b"5", partition=0).get(timeout=3600)
+        producer.close()
+        return lost.exception
+
+    lost = expiring(harness, "kafka-python", application, request_timeout_ms=40_000)
+    assert isinstance(lost, (KafkaTimeoutError, RequestTimedOutError))
+    assert 5 in values(harness)
+
+
+def test_a_request_times_out_on_time_while_nobody_else_does_anything() -> None:
+    """Idle time that is leapt over makes it no younger: only a fetch, whose reply moves along, does not age by it."""
+    harness = Harness()
+    harness.create()
+    harness.start("consumer-1#1", lambda library: library.KafkaConsumer(TOPIC, group_id="group").poll(1_000_000))
+
+    def application(library: Any) -> float:
+        producer = library.KafkaProducer(enable_idempotence=False, retries=0, request_timeout_ms=20_000)
+        producer.partitions_for(TOPIC)
+        harness.sleep(30)
+        with cut(harness, ("broker", "producer-1")):
+            began = harness.seconds
+            future = producer.send(TOPIC, b"0", partition=0)
+            with pytest.raises(RequestTimedOutError):
+                future.get()
+            took = harness.seconds - began
+        producer.close(timeout=1)
+        return took
+
+    assert harness.run(application, "producer-1#1") == pytest.approx(20, abs=0.1)
 
 
 def test_a_reply_that_is_lost_fails_with_the_connections_error_without_retries() -> None:
