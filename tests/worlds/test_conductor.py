@@ -1,10 +1,13 @@
 """From the first topic to the last reading: starts, late groups, draining, giving up, what the history then holds."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
 
 from mqverify.history.tables import TABLES
+from mqverify.worlds import simulated
+from mqverify.worlds.conductor import Conductor
 from tests.worlds.helpers import findings, run, table
 
 BASE = """
@@ -86,6 +89,25 @@ def test_gives_up_and_says_who_is_stuck_where() -> None:
     assert group["drained"] is False
     assert outcome.ended_at >= 600_000_000_000, "not before ten virtual minutes"
     assert findings(text)["at_least_once"].doubts
+
+
+def test_looks_in_between_make_it_give_up_soon_after_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the real world does it: a single look at the end would see the last progress, and need as long again."""
+    monkeypatch.setattr(simulated, "Conductor", partial(Conductor, looks=6))
+    _, outcome = run(spec("consumers: 1, handler: {takes: 1ms, poison: 1 in 60}"))
+    assert "consumer-1 is at work" in str(outcome.give_up_reason)
+    assert 600_000_000_000 <= outcome.ended_at <= 720_000_000_000
+
+
+def test_gives_up_on_a_producer_that_never_sends_again_and_says_so() -> None:
+    """docs/facts/kafka.md §E.2: nothing that was acknowledged is missing, and nobody knows what is still to come."""
+    cut = "faults:\n  - {cut: [producer, broker], for: 20s, when: {acked: 20}}"
+    text = spec("rate: 10/s", "request_timeout: 2s, delivery_timeout: 5s", cut)
+    _, outcome = run(text)
+    assert not outcome.drained
+    assert "producer-1 waits for what it sent" in str(outcome.give_up_reason)
+    found = findings(text)["at_least_once"]
+    assert (found.violations, bool(found.doubts)) == (0, True)
 
 
 def test_a_group_whose_consumers_all_stopped_gives_up() -> None:
