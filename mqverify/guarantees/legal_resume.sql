@@ -3,8 +3,8 @@
 -- meaning: A start violates it that is none of: a position settled before the start was known, unless it was surely
 --   overwritten (an acknowledged settlement invoked after that one was done was itself done before the consumer asked; one
 --   of unknown outcome may stand for ever); the reset policy's position, if nothing acknowledged had been settled when it
---   asked, or a reading shows all that may stand out of range, or the settled position had expired; the sink's own
---   position; where the consumer itself was, if it kept the {place} across a rebalance. A group's first start in a {place} has nothing to resume.
+--   asked, or a reading shows all that may stand out of range, or the settled position had expired (after an unclean election
+--   that is in doubt, and such a start does not count); the sink's own position; where the consumer itself was, if it kept the {place} across a rebalance. A group's first start in a {place} has nothing to resume.
 -- untested: no source was assigned a second time; crash or pause a consumer, or add a rebalance
 -- needs: positions, shared clock
 -- parameters: none
@@ -14,7 +14,7 @@
 
 -- obligations
 SELECT run, count(*) AS obligations
-FROM resumptions
+FROM resumptions ANTI JOIN doubtful_resets USING (run, start_row)
 GROUP BY run;
 
 -- violations

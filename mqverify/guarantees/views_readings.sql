@@ -210,6 +210,21 @@ LEFT JOIN (
 WHERE u.standing = 'legal' OR (u.standing = 'doubt' AND u.due)
 GROUP BY u.run, u.message;
 
+-- Unclean elections of leaders, by place (null: of any) and when (null: nobody can tell). Where none can be observed (on a real
+-- cluster that was not started for the run), settings that allow one stand for it.
+CREATE OR REPLACE TEMP TABLE unclean_elections AS
+SELECT f.run, f.began_at, p.id AS partition
+FROM faults AS f LEFT JOIN places AS p ON p.run = f.run AND p.name = f.target
+WHERE f.kind = 'unclean_election' AND f.took_effect AND f.began_at IS NOT NULL
+UNION ALL
+SELECT s.run, NULL, s.place
+FROM settings AS s JOIN runs AS r USING (run)
+WHERE s.name IN (
+    'unclean_leader_election_enable', 'unclean.leader.election.enable', 'topic.unclean.leader.election.enable'
+  )
+  AND lower(s.value) = 'true' AND r.world <> 'simulated'
+  AND s.run NOT IN (SELECT run FROM settings WHERE name = 'unclean_elections' AND value = 'observed');
+
 -- ---------------------------------------------------------------------------------------------- the readings of the end
 
 -- The kinds of reader (`partition`, `stream`, `category`, `all` …) that read at the end, and whether they read what the

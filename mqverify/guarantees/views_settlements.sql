@@ -228,6 +228,13 @@ ASOF LEFT JOIN overwriting AS o
   ON o.run = p.run AND o.consumer_group = p.consumer_group AND o.source = p.source AND o.shard = p.shard
   AND o.in_sink = p.in_sink AND p.completed_at < o.invoked_at;
 
+-- Resets after an unclean election. Its leader may have ended before what was settled, so that the client was out of range:
+-- nobody has seen it, since the end soon lies beyond that again. Whether they were right is in doubt.
+CREATE OR REPLACE TEMP TABLE doubtful_resets AS
+SELECT DISTINCT r.start_row, r.run
+FROM resumptions AS r JOIN unclean_elections AS e ON e.run = r.run AND coalesce(e.partition, r.source) = r.source
+WHERE r.start_from LIKE 'reset%' AND coalesce(e.began_at, r.done_at) <= r.done_at;
+
 -- Resumptions at none of the positions that may stand, nor where the reset policy may send them. Who says that it starts at the
 -- sink's has to, and where the sink surely had one before it asked everybody has to, whatever the broker was told. What a sink
 -- holds shows only where effects were recorded.
@@ -312,5 +319,5 @@ SELECT n.*, c.last_position, c.last_by, c.last_incarnation, c.last_completed_at
 FROM not_settled AS n JOIN context AS c USING (start_row)
 WHERE n.start_from = 'sink'
   OR (n.start_from = 'committed' AND n.start_row NOT IN (SELECT start_row FROM at_sinks))
-  OR (c.settled AND NOT c.out_of_range)
+  OR (c.settled AND NOT c.out_of_range AND n.start_row NOT IN (SELECT start_row FROM doubtful_resets))
   OR n.start_row IN (SELECT start_row FROM off_policy);

@@ -106,8 +106,7 @@ WHERE message IS NOT NULL AND partition IS NOT NULL AND position IS NOT NULL
 GROUP BY run, partition, position
 HAVING min(message) <> max(message) OR count(*) FILTER (NOT by_ack) + bool_or(by_ack)::INT > 1;
 
--- Of those that differ: the first two sights of different messages between which no unclean election can lie. Where no
--- election can be observed (on a real cluster that was not started for the run), settings that allow one excuse all.
+-- Of those that differ: the first two sights of different messages between which no unclean election can lie.
 CREATE OR REPLACE TEMP TABLE conflicts AS
 WITH seen AS (
   SELECT
@@ -122,19 +121,6 @@ WITH seen AS (
     ORDER BY s.seen_at, s.who
   ) = 1
 ),
-elections AS (
-  SELECT f.run, f.began_at, p.id AS partition
-  FROM faults AS f LEFT JOIN places AS p ON p.run = f.run AND p.name = f.target
-  WHERE f.kind = 'unclean_election' AND f.took_effect AND f.began_at IS NOT NULL
-  UNION ALL
-  SELECT s.run, NULL, s.place
-  FROM settings AS s JOIN runs AS r USING (run)
-  WHERE s.name IN (
-      'unclean_leader_election_enable', 'unclean.leader.election.enable', 'topic.unclean.leader.election.enable'
-    )
-    AND lower(s.value) = 'true' AND r.world <> 'simulated'
-    AND s.run NOT IN (SELECT run FROM settings WHERE name = 'unclean_elections' AND value = 'observed')
-),
 pairs AS (
   SELECT
     a.run, a.partition, a.position, a.place_name, a.message, a.seen_by, a.who, a.seen_at, b.message AS other,
@@ -147,7 +133,7 @@ pairs AS (
 )
 SELECT p.*
 FROM pairs AS p
-ANTI JOIN elections AS e
+ANTI JOIN unclean_elections AS e
   ON e.run = p.run AND coalesce(e.partition, p.partition) = p.partition
   AND coalesce(e.began_at, p.since) BETWEEN p.since AND p.until
 QUALIFY row_number() OVER (

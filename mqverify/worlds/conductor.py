@@ -327,6 +327,8 @@ class Conductor:
     def _wind_up(self, give_up_reason: str | None) -> Outcome:
         world = self.world
         self.read_afresh("end")
+        unseen = self._unseen()
+        give_up_reason = give_up_reason or unseen
         read_at = world.stamp()
         for kind, value in world.admin.footprint().items():
             world.rows.add("footprint", kind, value, read_at)
@@ -335,9 +337,15 @@ class Conductor:
             done = (
                 give_up_reason is None
                 or state.removed
-                or (self.roster.progress_of(state.group) is not None and not behind.get(name, ["all"]))
+                or (
+                    unseen is None
+                    and self.roster.progress_of(state.group) is not None
+                    and not behind.get(name, ["all"])
+                )
             )
             state.row[_GROUPS["drained"]] = done
+            if not done and state.row[_GROUPS["gave_up"]] is None:
+                state.row[_GROUPS["gave_up"]] = unseen
         world.observe()
         faults = self.injector.record()
         self._note_elections(len(faults))
@@ -346,6 +354,16 @@ class Conductor:
             if worker_state.alive:
                 worker_state.note_end("finished", ended_at)
         return Outcome(give_up_reason is None, give_up_reason, ended_at, faults)
+
+    def _unseen(self) -> str | None:
+        """Why more may be owed than anybody is shown, if so: where a place has no leader, or too few replicas in sync,
+        consumers are at the end of what they see, and what was acknowledged may lie behind it."""
+        troubles = self.world.admin.unsound()
+        if not troubles:
+            return None
+        names = self.world.admin.places()
+        told = [f"{names[place] if place < len(names) else 'dead letters'}: {what}" for place, what in troubles.items()]
+        return f"nobody is shown all that is there: {'; '.join(told[:3])}"
 
     def _note_elections(self, number: int) -> None:
         """What the brokers did, beside the faults that were planned, numbered on from them."""

@@ -392,6 +392,26 @@ def test_a_reset_is_legal_when_a_reading_shows_the_commit_out_of_range() -> None
     assert history.verdict("legal_resume").verdict == "held"
 
 
+@pytest.mark.parametrize(("election", "target", "expected"), [
+    (60, "orders-0", "held"), (60, "", "held"), (60, "orders-7", "violated"), (500, "orders-0", "violated"),
+])  # fmt: skip
+def test_a_reset_after_an_unclean_election_is_in_doubt(election: int, target: str, expected: str) -> None:
+    """The new leader may have ended before what was settled; written on, its end tells nothing of that any more."""
+    history = takeover(0, "reset_beginning")
+    history.place("orders-7")
+    history.fault("unclean_election", at=election, target=target)
+    history.assign("consumer-3", start=40, start_from="committed")
+    history.read(range(50))
+    verdict = history.verdict("legal_resume")
+    assert (verdict.verdict, verdict.obligations) == (expected, 1 if expected == "held" else 2)
+
+
+def test_an_unclean_election_excuses_no_start_at_what_nobody_settled() -> None:
+    history = takeover(17)
+    history.fault("unclean_election", at=60, target="orders-0")
+    assert history.verdict("legal_resume").verdict == "violated"
+
+
 def test_a_reset_is_legal_when_the_commit_had_expired() -> None:
     history = one_consumer()
     history.commit(below=2)

@@ -94,7 +94,8 @@ class KafkaProducerClient:
         self._producer.close()
 
     def _on_ack(self, token: int, message: int, metadata: Any) -> None:
-        position = metadata.offset if self._learns_offsets else None
+        # A retry that the broker recognises too late to know where it lies is acknowledged with offset -1.
+        position = metadata.offset if self._learns_offsets and metadata.offset >= 0 else None
         self._recorder.send_completed(
             token,
             "acked",

@@ -21,6 +21,10 @@ __all__ = ["CrashBroker", "PauseBroker", "meant_brokers"]
 
 _LOOK_EVERY: Final = 200 * MILLISECOND
 _LONGEST_HEALING: Final = 60 * SECOND
+_SHOWN_WITHIN: Final = 2 * SECOND
+"""After which a leader has learned how far its followers are, and shows readers that much (docs/facts/kafka.md §0, 8).
+One that stood still for a moment was in sync all the while; what acks=1 acknowledged meanwhile is shown when it has
+fetched it."""
 
 
 def meant_brokers(conductor: "Conductor", planned: PlannedFault, target: str, among: list[int]) -> list[int]:
@@ -98,6 +102,7 @@ class _BrokerFault(Action):
                 self.conductor.appoint(_LOOK_EVERY, look)
             else:
                 self.phase = "over"
+                self.conductor.appoint(_SHOWN_WITHIN, lambda: None)
 
         look()
 
