@@ -158,11 +158,11 @@ class World(Protocol):
     def stop(self, worker: Worker) -> None:
         """Ask it to leave: it finishes what it has in hand, closes its client and ends, which is told as its end."""
 
-    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         """Cut these workers (every incarnation) off from the broker, or have all between them take longer, as planned.
 
         It begins now or, with `nth`, with that request of theirs, which is told as `Struck`. Calling what it returns
-        ends it.
+        ends it, and tells whether anything was to pass meanwhile, as far as the world knows.
         """
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:

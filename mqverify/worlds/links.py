@@ -99,7 +99,7 @@ class Links:
 
     # --- faults ----------------------------------------------------------------------------------------------------
 
-    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         """As `World.disturb`. Raises NotDone where nobody can tell which broker is meant."""
         fault, proxy = planned.fault, self._proxy
         link = link_of(fault)

@@ -229,7 +229,7 @@ class RealWorld:
     def leader(self, group: str) -> str | None:
         return self._workforce.leader(group)
 
-    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         return self._meddled.disturb(planned, workers)
 
     def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:

@@ -178,7 +178,7 @@ class SimulatedWorld:
     def stop(self, worker: Worker) -> None:
         self._contexts[worker.name].asked_to_stop = True
 
-    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         return self._links.disturb(planned, workers)
 
     def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ class SimulatedLinks:
         self._broker = broker
         self._struck = struck
 
-    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], None]:
+    def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         network, fault = self._network, planned.fault
         ways = [(workers, self._broker.ends), (self._broker.ends, workers)]
         if not link_of(fault).from_worker:
@@ -37,9 +37,10 @@ class SimulatedLinks:
             by = partial(dice.randint, *fault.by)
             disturbances.extend(network.delay(sources, destinations, by) for sources, destinations in ways)
 
-        def lift() -> None:
+        def lift() -> bool:
             for disturbance in disturbances:
                 network.lift(disturbance)
+            return True
 
         if fault.nth is None:
             begin()

@@ -200,6 +200,22 @@ def test_a_cut_holds_what_is_sent_until_it_is_lifted(harness: Harness) -> None:
     assert worker.recv(1000) == reply(1)
 
 
+def test_a_cut_tells_whether_anything_was_to_pass_it(harness: Harness) -> None:
+    worker, broker = harness.connect("a")
+    passes(request(METADATA, 1), worker, broker)
+    idle, one_way = harness.cut("a"), harness.cut("a", ways=("up",))
+    assert not harness.proxy.lift(idle), "nothing was sent while it lasted"
+    passes(reply(1), broker, worker)
+    assert not harness.proxy.lift(one_way), "only the other way"
+    delay = Disturbance(frozenset("a"), None, BOTH, lambda: 0)  # type: ignore[arg-type]
+    harness.proxy.disturb(delay)
+    passes(request(METADATA, 2), worker, broker)
+    assert harness.proxy.lift(delay)
+    before_it_connects = harness.cut("b")
+    harness.knock("b")
+    assert harness.proxy.lift(before_it_connects)
+
+
 @pytest.mark.parametrize("way", BOTH)
 def test_a_cut_may_be_one_way(harness: Harness, way: str) -> None:
     worker, broker = harness.connect("a")

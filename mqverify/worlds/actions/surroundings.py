@@ -70,9 +70,11 @@ class Disturb(_OnLinks):
         lift = self.world.disturb(self.planned, workers)
 
         def end() -> None:
-            lift()
+            met = lift()
             if not any(name in self.conductor.roster.workers for name in workers):
                 self.why_not = "it was over before the worker was started"
+            elif not met:
+                self.why_not = f"nothing was to pass between {self._worker_end()} and the broker while it lasted"
             self.over()
 
         self._end = end

@@ -25,6 +25,8 @@ class Disturbance:
     ways: Collection[Way]
     by: Callable[[], int] | None
     """How much later one message comes; None cuts."""
+    met: bool = False
+    """Whether anything was to pass while it was there."""
 
     def concerns(self, worker: str, broker: str, way: Way) -> bool:
         return way in self.ways and worker in self.workers and (self.brokers is None or broker in self.brokers)
@@ -81,6 +83,11 @@ class Rules:
     def lateness(self, worker: str, broker: str, way: Way) -> int:
         """How much later a message comes that is sent now."""
         return sum(one.by() for one in self.disturbances if one.by is not None and one.concerns(worker, broker, way))
+
+    def note_traffic(self, worker: str, broker: str, way: Way) -> None:
+        """Something is to pass now, that way."""
+        for one in self.disturbances:
+            one.met = one.met or one.concerns(worker, broker, way)
 
     def requested(self, worker: str, broker: str) -> None:
         """A request is about to be passed on: count it, and have happen what waited for it."""

@@ -71,15 +71,16 @@ class Proxy:
         """From now on."""
         self._order(lambda: self.disturb_here(disturbance))
 
-    def lift(self, disturbance: Disturbance) -> None:
-        """End it, if it has begun."""
+    def lift(self, disturbance: Disturbance) -> bool:
+        """End it, if it has begun; whether anything was to pass meanwhile."""
 
-        def lift() -> None:
+        def lift() -> bool:
             if disturbance in self._rules.disturbances:
                 self._rules.disturbances.remove(disturbance)
                 self._release()
+            return disturbance.met
 
-        self._order(lift)
+        return self._order(lift)
 
     def lose(self, loss: Loss) -> None:
         self._order(lambda: self._rules.losses.append(loss))

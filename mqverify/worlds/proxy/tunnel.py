@@ -87,6 +87,8 @@ class Tunnel:
         self.broken = False
         """It is to be reset, at the worker's end. Nothing passes any more."""
         self.reset_at: int | None = None
+        for way in self.lanes if rules.disturbances else ():
+            rules.note_traffic(worker, broker, way)  # a connection is to be made
         self._rules = rules
         self._conversation = conversation
         self._expected: deque[tuple[int, Loss | Hold | None]] = deque()
@@ -185,6 +187,8 @@ class Tunnel:
     def _send(self, way: Way, piece: bytes, now: int, *, begins: bool = True) -> None:
         """Have a piece go its way. One that begins no message comes with the one that it belongs to."""
         lane, rules = self.lanes[way], self._rules
+        if rules.disturbances:
+            rules.note_traffic(self.worker, self.broker, way)
         if lane.stopped or (rules.disturbances and rules.cuts(self.worker, self.broker, way)):
             lane.put(piece, None)
         elif rules.disturbances and begins:
