@@ -149,9 +149,11 @@ class World(Protocol):
     def launch(self, worker: Worker) -> int | None:
         """Start an incarnation of a worker; the number of its process, where it is one of the operating system's."""
 
-    def kill(self, worker: Worker) -> None: ...
+    def kill(self, worker: Worker) -> bool:
+        """Whether that is what it died of: False if it had ended by itself, which is told as its end."""
 
-    def pause(self, worker: Worker) -> None: ...
+    def pause(self, worker: Worker) -> bool:
+        """Whether it stands still: False if it had ended by itself, which is told as its end."""
 
     def resume(self, worker: Worker) -> None: ...
 

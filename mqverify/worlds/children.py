@@ -135,6 +135,11 @@ class Child:
             self._has_changed(0)
         return self._process.returncode is not None
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether it died of SIGKILL, as far as it was heard with work before it: who has told its end was through."""
+        return self._process.returncode == -signal.SIGKILL and self._told is None
+
     def _has_changed(self, options: int) -> bool:
         """Ask the kernel; True if it stopped or ended. (`Popen` would take a stop for an end.)"""
         if self._process.returncode is not None:

@@ -214,11 +214,11 @@ class RealWorld:
             before = Before(*left_behind(self.sends_of(worker.name), worker.name))
         return self._workforce.launch(worker, before)
 
-    def kill(self, worker: Worker) -> None:
-        self._workforce.kill(worker)
+    def kill(self, worker: Worker) -> bool:
+        return self._workforce.kill(worker)
 
-    def pause(self, worker: Worker) -> None:
-        self._workforce.pause(worker)
+    def pause(self, worker: Worker) -> bool:
+        return self._workforce.pause(worker)
 
     def resume(self, worker: Worker) -> None:
         self._workforce.resume(worker)

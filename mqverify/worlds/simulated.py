@@ -166,11 +166,13 @@ class SimulatedWorld:
 
         process.spawn(body, main=True)
 
-    def kill(self, worker: Worker) -> None:
+    def kill(self, worker: Worker) -> bool:
         self._processes[worker.name].kill()
+        return True
 
-    def pause(self, worker: Worker) -> None:
+    def pause(self, worker: Worker) -> bool:
         self._processes[worker.name].pause()
+        return True
 
     def resume(self, worker: Worker) -> None:
         self._processes[worker.name].resume()

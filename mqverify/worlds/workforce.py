@@ -67,7 +67,8 @@ class Workforce:
             ) from error
         return self._children[-1].pid
 
-    def kill(self, worker: Worker) -> None:
+    def kill(self, worker: Worker) -> bool:
+        """Whether that is what it died of."""
         child = self._child(worker)
         self._observe()
         with self._board.lock:
@@ -75,14 +76,17 @@ class Workforce:
         child.wait_until_dead()
         self._take(child)
         self._observe()
+        return child.was_killed
 
-    def pause(self, worker: Worker) -> None:
+    def pause(self, worker: Worker) -> bool:
+        """Whether it stands still."""
         child = self._child(worker)
         self._observe()
         with self._board.lock:
             child.signal(signal.SIGSTOP)
             child.wait_until_stopped()
         self._observe()
+        return not child.is_dead()
 
     def resume(self, worker: Worker) -> None:
         self._observe()

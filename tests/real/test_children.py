@@ -166,3 +166,21 @@ def test_a_thousand_workers_can_be_listened_to(stand_in):
         with suppress(OSError):
             os.close(low)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("lines", "killed"),
+    [("time.sleep(1000)", True), ("tell('ended', 'finished', '')\ntime.sleep(1000)", False), ("", False)],
+)
+def test_who_was_through_by_himself_was_not_killed(stand_in, lines, killed):
+    """A crash that comes too late is none: nothing was left for it to break off."""
+    child = stand_in(lines)
+    if not killed:
+        wait_for_any([child], 20)
+        while not lines and not child.is_dead():
+            time.sleep(0.001)
+    child.signal(signal.SIGKILL)
+    child.wait_until_dead()
+    with suppress(InternalError):  # the one that only ended
+        child.notices()
+    assert child.was_killed == killed

@@ -1,4 +1,4 @@
-"""Faults of brokers without any: what is waited for when they are back, and what is said of places nobody is shown whole."""
+"""Faults of brokers without any: what is waited for when they are back, and what is said where nobody is shown all."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

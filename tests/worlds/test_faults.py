@@ -3,6 +3,7 @@
 import pytest
 
 from mqverify.history.recorder import RunRows
+from mqverify.worlds.simulated import SimulatedWorld
 from tests.worlds.helpers import findings, judged, run, table
 
 BASE = """
@@ -256,3 +257,17 @@ def test_the_broker_believes_the_clock_of_a_producer(skew: str, outcomes: set[st
     found = judged(text, 0, "kafka", rows, outcome)
     assert found["durable"].violations == 0, found["durable"].witness
     assert found["durable_past_retention"].violations == gone
+
+
+@pytest.mark.parametrize("fault", ["crash: producer, restart_after: 1s", "pause: producer, for: 1s"])
+def test_whoever_had_just_ended_by_himself_was_not_struck(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """As between processes: its end is told a moment after its last acknowledgement made the count."""
+    for way in ("kill", "pause"):
+        monkeypatch.setattr(SimulatedWorld, way, lambda self, worker: False)
+    rows, outcome = run(spec(f"{fault}, when: {{acked: 100%}}".join("{}")))
+    (_, _, took_effect, why_not), *_ = outcome.faults
+    assert not took_effect
+    assert why_not is not None
+    assert why_not.endswith(" had just ended by itself")
+    producers = [row for row in table(rows, "workers") if row["kind"] == "producer"]
+    assert [(row["ending"], row["incarnation"]) for row in producers] == [("finished", 1)] * 2

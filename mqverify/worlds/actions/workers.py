@@ -23,7 +23,8 @@ class _Strike(Action):
     there: str
     """What a worker must be so that it can be struck."""
 
-    def strike(self, worker: Worker) -> None:
+    def strike(self, worker: Worker) -> bool:
+        """Whether it did: False if the worker had just ended by itself."""
         raise NotImplementedError
 
     def follow(self, worker: Worker) -> None:
@@ -42,9 +43,11 @@ class _Strike(Action):
         if not is_everybody(fault):
             workers = [self.one_of(workers)]
         self.began_at = self.world.stamp()
-        for worker in workers:
-            self.strike(worker)
-        for worker in workers:
+        struck = [worker for worker in workers if self.strike(worker)]
+        if not struck:
+            self.began_at = None
+            self.fail(f"{' and '.join(worker.name for worker in workers)} had just ended by itself")
+        for worker in struck:
             self.follow(worker)
 
 
@@ -53,9 +56,11 @@ class Crash(_Strike):
 
     there = "alive"
 
-    def strike(self, worker: Worker) -> None:
-        self.world.kill(worker)
-        self.conductor.worker_ended(worker, "crashed")
+    def strike(self, worker: Worker) -> bool:
+        killed = self.world.kill(worker)
+        if killed:
+            self.conductor.worker_ended(worker, "crashed")
+        return killed
 
     def met(self, worker: Worker) -> None:
         self.conductor.worker_ended(worker, "crashed")
@@ -80,9 +85,11 @@ class Pause(_Strike):
 
     there = "running"  # whoever stands still already cannot be paused, but can be killed
 
-    def strike(self, worker: Worker) -> None:
+    def strike(self, worker: Worker) -> bool:
         self.conductor.roster.workers[worker.name].paused = True
-        self.world.pause(worker)
+        paused = self.world.pause(worker)
+        self.conductor.roster.workers[worker.name].paused = paused
+        return paused
 
     def met(self, worker: Worker) -> None:
         self.conductor.roster.workers[worker.name].paused = True
