@@ -4,7 +4,8 @@
 --   is owed, in the settler's shard, that no member had handled before the settlement was invoked and that its parked place
 --   does not hold. Retrying settles nothing; a skip does. A message that had legally expired is excused, but only for
 --   settlements invoked after the last reading that still found it, and from when it was old enough, where its age alone
---   allowed that; and never for one who had been handed it. A settlement that was only observed, at no known time, counts
+--   allowed that; and never for one who had been handed it. What an unclean election put where the group had been handed
+--   another message is not covered before it is handed out. A settlement that was only observed, at no known time, counts
 --   only if the message was never handled.
 -- untested: no settlement was acknowledged
 -- needs: readings, parked, positions, shared clock

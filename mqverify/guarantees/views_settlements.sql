@@ -29,9 +29,34 @@ WHERE (s.outcome = 'acked' OR s.rowid IN (SELECT settlement FROM proven_settleme
     SELECT (run, partition) FROM seen_places UNION SELECT (run, source) FROM readings WHERE source IS NOT NULL
   );
 
+-- Owed messages at positions that an unclean election gave away again, where the group had been handed another message, and when
+-- it was first handed them (if never, the end of time). Who settled past the one there before that did not settle them.
+CREATE OR REPLACE TEMP TABLE given_again AS
+WITH emptied AS (
+  SELECT DISTINCT p.run, p.id AS source
+  FROM places AS p JOIN unclean_elections AS e ON e.run = p.run AND coalesce(e.partition, p.id) = p.id
+),
+handed AS (
+  SELECT run, consumer_group, source, source_position, message, min(delivered_at) AS handed_at
+  FROM deliveries SEMI JOIN emptied USING (run, source)
+  WHERE message IS NOT NULL AND source_position IS NOT NULL
+  GROUP BY ALL
+)
+SELECT DISTINCT o.run, o.consumer_group, p.source, o.message, coalesce(i.handed_at, 9223372036854775807) AS handed_at
+FROM owed AS o
+JOIN source_positions AS p ON p.run = o.run AND p.message = o.message
+JOIN handed AS h
+  ON h.run = o.run AND h.consumer_group = o.consumer_group AND h.source = p.source AND h.source_position = p.source_position
+  AND h.message <> o.message
+LEFT JOIN handed AS i
+  ON i.run = o.run AND i.consumer_group = o.consumer_group AND i.source = p.source AND i.message = o.message
+  AND i.source_position = p.source_position
+WHERE h.handed_at < coalesce(i.handed_at, 9223372036854775807);
+
 -- What groups are owed along the sources that they settle. A settlement that covers a message is safe if invoked after
 -- `unsafe_until`: when it was first handled, or when a reading last found it before it legally expired, and its age allowed that;
--- never if neither; at once (−1) if parked. What left its parked place again is not safe from then (`unsafe_from`) on; else that is −1.
+-- never if neither; at once (−1) if parked. What left its parked place again is not safe from then (`unsafe_from`) on, nor what
+-- was given the position of another before it was handed out; else that is −1.
 CREATE OR REPLACE TEMP TABLE owed_along AS
 SELECT
   o.run, o.consumer_group, p.source, coalesce(s.shard, -1) AS shard, p.source_position, o.message, o.key, o.sequence, o.handled_at,
@@ -42,14 +67,16 @@ SELECT
       CASE WHEN x.run IS NULL THEN 9223372036854775807 ELSE greatest(x.last_found_at, x.due_at, 0) END
     )
   END AS unsafe_until,
-  coalesce(u.parked_until, -1) AS unsafe_from
+  greatest(coalesce(u.parked_until, -1), coalesce(a.handed_at, -1)) AS unsafe_from
 FROM owed AS o
 JOIN source_positions AS p ON p.run = o.run AND p.message = o.message
 SEMI JOIN (SELECT DISTINCT run, consumer_group, source FROM counted_settlements) AS f
   ON f.run = o.run AND f.consumer_group = o.consumer_group AND f.source = p.source
 LEFT JOIN parked_until AS u ON u.run = o.run AND u.consumer_group = o.consumer_group AND u.message = o.message
 LEFT JOIN shards AS s ON s.run = o.run AND s.consumer_group = o.consumer_group AND s.key = o.key
-LEFT JOIN expired AS x ON x.run = o.run AND x.message = o.message;
+LEFT JOIN expired AS x ON x.run = o.run AND x.message = o.message
+LEFT JOIN given_again AS a
+  ON a.run = o.run AND a.consumer_group = o.consumer_group AND a.source = p.source AND a.message = o.message;
 
 -- Of messages that their absence would excuse: who had been handed one, which was not gone for it. Its settlements that cover
 -- the message are not excused, until the message was handled or what it lies in was taken from it.

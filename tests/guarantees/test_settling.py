@@ -284,6 +284,43 @@ def test_an_observed_settlement_counts_only_if_the_message_was_never_handled() -
         assert verdict.verdict == expected
 
 
+def cut_off() -> History:
+    """0 and 1 are handled and settled; then 1 is cut off, and 2 is given its position."""
+    history = one_consumer(2)
+    history.handles(range(2))
+    history.commit(below=2)
+    history.fault("unclean_election", target="orders-0")
+    history.send(2, position=1)
+    return history
+
+
+def test_who_settled_what_an_unclean_election_cut_off_did_not_settle_what_took_its_place() -> None:
+    history = cut_off()
+    history.read_log([(0, 0), (2, 1)])
+    assert history.verdict("settle_safety").verdict == "held"
+    history = cut_off()
+    history.send(3)
+    history.handle(3)
+    history.commit(below=3)
+    history.read_log([(0, 0), (2, 1), (3, 2)])
+    assert history.verdict("settle_safety").verdict == "held", "nor who settled on from there"
+    assert history.verdict("at_least_once").verdict == "violated"
+
+
+@pytest.mark.parametrize(("settled_first", "expected"), [(True, "violated"), (False, "held")])
+def test_what_took_its_place_is_to_be_handled_before_it_is_settled_all_the_same(
+    settled_first: bool, expected: str
+) -> None:
+    history = cut_off()
+    history.deliver(2, position=1)
+    if settled_first:
+        history.commit(below=2)
+    history.handle(2, position=1)
+    history.commit(below=2)
+    history.read_log([(0, 0), (2, 1)])
+    assert history.verdict("settle_safety").verdict == expected
+
+
 # --- MQ132
 
 
