@@ -82,9 +82,21 @@ class Roster:
         return [state for state in self.workers.values() if state.worker.group == group]
 
     def consumers_ready(self) -> bool:
-        """Whether each consumer has begun, or is no more."""
+        """Whether each consumer has begun, or is no more.
+
+        Of those who share sources one may still tell what it had before another joined: until it tells what it has
+        now, two tell the same source. A group that starts at the end would miss what is sent meanwhile.
+        """
         consumers = [state for state in self.workers.values() if state.worker.kind == "consumer"]
-        return all(state.ready or not state.alive for state in consumers)
+        return all(state.ready or not state.alive for state in consumers) and not any(
+            self._overlaps(state.group) for state in self.groups.values() if state.group.delivery == "exclusive"
+        )
+
+    def _overlaps(self, group: ConsumerGroup) -> bool:
+        told = [
+            source for one in self.members(group.name) if one.alive and not one.paused for source in one.progress or ()
+        ]
+        return len(told) != len(set(told))
 
     def producers_done(self) -> bool:
         return not self.waiting_producers()
