@@ -77,8 +77,11 @@ class Harness:
 
     def until_held(self, size: int) -> None:
         """Until so many bytes wait in the proxy."""
-        lanes = [lane for one in self.proxy._connections for lane in one.tunnel.lanes.values()]
-        self.until(lambda: sum(lane.queued for lane in lanes) == size)
+
+        def held() -> int:  # a worker hears that it is connected just before its connection is among them
+            return sum(lane.queued for one in self.proxy._connections for lane in one.tunnel.lanes.values())
+
+        self.until(lambda: held() == size)
 
     def silent(self, end: socket.socket) -> bool:
         """Whether nothing has come."""
