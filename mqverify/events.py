@@ -209,12 +209,13 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What happened in one simulated run, without a verdict: it is not told during a check, but asked for."""
+    """What happened in one run, without a verdict: it is not told during a check, but asked for."""
 
     spec: str
     file: str
     backend: str
     system: str
+    world: World
     summary: RunSummary
     place: str
     position: str

@@ -1,4 +1,6 @@
-"""For all tests: those on a real broker stay in one process, so that they do not fight for the machine.
+"""For all tests: those on a real broker stay in two processes, so that they do not fight for the machine.
+
+One has those that share a broker, the other those that start their own.
 
 Without Java or a Kafka they are skipped, or fail if MQVERIFY_REQUIRE_KAFKA=1, as in CI. A broker that is there and
 does not come up always fails them.
@@ -15,6 +17,9 @@ from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
 from mqverify.errors import BackendUnavailable
 from tests.conformance.agreement import tell_agreement
+
+_SHARED = {"kafka_broker", "kafka_site", "arm"}
+"""Fixtures by which a test is on the broker of the session."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +41,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real_kafka"):
-            item.add_marker(pytest.mark.xdist_group("real_kafka"))
+            shares = _SHARED.intersection(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group("shared_kafka" if shares else "own_kafka"))
 
 
 @pytest.fixture(scope="session")

@@ -293,9 +293,16 @@ class RealSystem(Protocol):
         """Scenarios with equal keys can be run on one site."""
 
     def reach(
-        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+        self,
+        target: str,
+        settings: Any,
+        tell: Callable[[str], None],
+        access: Mapping[str, Any] | None = None,
+        breaks_brokers: bool = False,
     ) -> Site:
         """Reach one, or start one; `tell` hears what takes long. `access` is for systems that are not ours.
+
+        `breaks_brokers`: servers that were not started for the check may be broken, where that is in our power.
 
         Raises BackendUnavailable where none can be had.
         """

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mqverify.cli.options import LARGEST_SEED, option
-from mqverify.report.standard import ColorChoice, told_as_output_error, wants_color
+from mqverify.report.standard import ColorChoice, tell_on_stderr, told_as_output_error, wants_color
 
 __all__ = ["trace"]
 
@@ -17,7 +17,13 @@ def trace(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="A spec's file.")],
     backend: Annotated[
         str | None,
-        option("-b", "--backend", command="trace", metavar="NAME", help="Which backend, where the spec has several."),
+        option(
+            "-b",
+            "--backend",
+            command="trace",
+            metavar="NAME[=TARGET]",
+            help="Which backend, where the spec has several; with a target on a real one, as `check` takes it.",
+        ),
     ] = None,
     seed: Annotated[
         int, option("--seed", command="trace", min=0, max=LARGEST_SEED, metavar="N", help="Which run.")
@@ -40,6 +46,21 @@ def trace(
             "--limit", command="trace", min=1, metavar="N", help="The first N events.", show_default="200, all as JSON"
         ),
     ] = None,
+    profile: Annotated[
+        str | None,
+        option(
+            "--profile",
+            command="trace",
+            metavar="NAME",
+            help="How to get into a real system: a table of your profiles.toml.",
+        ),
+    ] = None,
+    allow_broker_faults: Annotated[
+        bool,
+        typer.Option(
+            "--allow-broker-faults", help="Faults may break the brokers of a cluster that `mqverify up` keeps."
+        ),
+    ] = False,
     output_format: Annotated[
         Literal["text", "json"], option("--output-format", command="trace", help="What is printed on standard output.")
     ] = "text",
@@ -47,9 +68,10 @@ def trace(
         ColorChoice, option("--color", command="trace", help="NO_COLOR and FORCE_COLOR are heeded.")
     ] = "auto",
 ) -> None:
-    """Show what happened in one simulated run, as a timeline: sends, deliveries, settlements, assignments, faults.
+    """Show what happened in one run, as a timeline: sends, deliveries, settlements, assignments, faults.
 
-    It is the run that `mqverify check SPEC -b NAME --seed N --runs 1` judges, held or violated; nothing is judged here.
+    Simulated, it is the run that `mqverify check SPEC -b NAME --seed N --runs 1` judges, held or violated. A real run
+    cannot be repeated: this is a new one. Nothing is judged here.
     An option with a value can also be given in the environment, such as MQVERIFY_TRACE_LIMIT=1000.
     """
     from mqverify.cli import loading
@@ -58,7 +80,15 @@ def trace(
     from mqverify.worlds.tracing import trace as trace_run
 
     shown = limit if limit or output_format == "json" else _SHOWN
-    found = trace_run(loading.one(spec), backend, seed, Wanted(key or (), message or (), worker, shown))
+    found = trace_run(
+        loading.one(spec),
+        None if backend is None else loading.backend_of(backend),
+        seed,
+        Wanted(key or (), message or (), worker, shown),
+        breaks_brokers=allow_broker_faults,
+        profile=profile,
+        tell=tell_on_stderr,
+    )
     with told_as_output_error():
         if output_format == "json":
             write_trace_as_json(found, sys.stdout)

@@ -84,7 +84,7 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
     Chunks of runs are worked on by `executor`.
     """
     clock = Clock(options.max_time)
-    scenarios = select_scenarios(specs, options.backends, options.allow_broker_faults)
+    scenarios = _scenarios(specs, options)
     runs = {scenario.number: _run_count(scenario, options) for scenario in scenarios}
     real = _real_runs(scenarios, runs, options, clock)
     yield CheckStarted(__version__, len(specs), len(scenarios), sum(runs.values()))
@@ -119,7 +119,7 @@ def check(specs: Sequence[Spec], options: Options, executor: Executor) -> Iterat
 def plan(specs: Sequence[Spec], options: Options) -> list[Planned]:
     """What a check would run, and what it could not judge. Raises what a check raises before anything runs."""
     planned = []
-    for scenario in select_scenarios(specs, options.backends, options.allow_broker_faults):
+    for scenario in _scenarios(specs, options):
         names = sorted(scenario.spec.expectations(scenario.label), key=code_of)
         reason = unsupported_reason(scenario)
         missing = [] if reason else [(name, why) for name in names if (why := not_judged(scenario, name))]
@@ -137,6 +137,10 @@ def plan(specs: Sequence[Spec], options: Options) -> list[Planned]:
             )
         )
     return planned
+
+
+def _scenarios(specs: Sequence[Spec], options: Options) -> list[Scenario]:
+    return select_scenarios(specs, options.backends, options.allow_broker_faults, options.profile)
 
 
 def _real_runs(scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, clock: Clock) -> RealRuns:

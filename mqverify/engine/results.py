@@ -62,9 +62,13 @@ def _reproduce(scenario: Scenario, witness: Witness | None, seed: int | None) ->
         keys = dict.fromkeys(event.key for event in witness.events if event.key is not None)
         narrowed = "".join(f" --key {quote(key)}" for key in keys)
         return f"mqverify trace {file} -b {quote(scenario.label)} --seed {seed}{narrowed}"
-    target = "" if scenario.target is None else f"={scenario.target}"
-    shown = "" if seed is None else f" --seed {seed} --runs 1"
-    return f"mqverify check {file} -b {quote(scenario.label + target)}{shown} -v"
+    backend = scenario.label if scenario.target is None else f"{scenario.label}={scenario.target}"
+    words = ["mqverify", "check", file, "-b", quote(backend)]
+    if scenario.world == "real":
+        words += [] if scenario.profile is None else ["--profile", quote(scenario.profile)]
+        words += ["--allow-broker-faults"] if scenario.breaks_brokers else []
+    words += [] if seed is None else ["--seed", str(seed), "--runs", "1"]
+    return " ".join([*words, "-v"])
 
 
 def _verdict(scenario: Scenario, gathered: Gathered, name: str) -> Verdict:

@@ -8,8 +8,19 @@ from typing import Final
 from mqverify.spec.model import Fault
 from mqverify.workload.groups import ConsumerGroup, Worker
 
-__all__ = ["Link", "candidates", "groups_of", "is_everybody", "link_of", "names_brokers", "strikes_brokers"]
+__all__ = [
+    "Link",
+    "candidates",
+    "groups_of",
+    "is_everybody",
+    "link_of",
+    "names_brokers",
+    "on_links",
+    "reads_requests",
+    "strikes_brokers",
+]
 
+_ON_LINKS: Final = frozenset({"cut", "delay", "lose", "reset"})
 _BROKER: Final = re.compile(r"broker(-[0-9]+)?$|(broker|followers) of partition |all brokers$|node ")
 
 
@@ -41,6 +52,16 @@ class Link:
 def link_of(fault: Fault) -> Link:
     first, second = fault.target
     return Link(second, first, from_worker=False) if names_brokers(first) else Link(first, second, from_worker=True)
+
+
+def on_links(fault: Fault) -> bool:
+    """Whether it happens between workers and brokers, so that a real run needs a proxy there."""
+    return fault.kind in _ON_LINKS or fault.point == "in_settle"
+
+
+def reads_requests(fault: Fault) -> bool:
+    """Whether it goes by what is asked, so that what passes must not be encrypted."""
+    return fault.kind == "lose" or fault.point == "in_settle" or fault.nth is not None
 
 
 def groups_of(fault: Fault, groups: Sequence[ConsumerGroup]) -> tuple[str, ...]:

@@ -38,6 +38,10 @@ def _print(trace: Trace, console: Console) -> None:
     console.print()
     closing = f"{count(trace.total, 'event')}; nothing is judged here, `mqverify check` does that"
     console.print(Text(closing, style="dim"))
+    if trace.world == "real":
+        console.print(
+            Text("this run was real, and cannot be repeated: with the same seed another differs", style="dim")
+        )
 
 
 def write_trace_as_json(trace: Trace, stream: TextIO) -> None:
@@ -47,6 +51,7 @@ def write_trace_as_json(trace: Trace, stream: TextIO) -> None:
         "mqverify": __version__,
         "file": trace.file,
         "system": trace.system,
+        "world": trace.world,
         "run": run_document(trace.spec, trace.backend, trace.summary),
         "give_up_reason": trace.summary.give_up_reason,
         "place": trace.place,

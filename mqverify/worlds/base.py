@@ -34,6 +34,12 @@ class Scenario:
     target: str | None = None
     breaks_brokers: bool = False
     """Whether faults may break the brokers of a system that was not started for the check."""
+    own_brokers: int | None = None
+    """How many server processes there are that can be broken from here; None where none is."""
+    encrypted: bool = False
+    """Whether nobody can read what clients and servers say to each other."""
+    profile: str | None = None
+    """The name of the user's profile that says how to get in."""
 
     @property
     def system(self) -> str:
@@ -173,10 +179,10 @@ class World(Protocol):
         Each is told as `Struck`.
         """
 
-    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> Sequence[str]:
         """Break all connections between these workers and the broker, now or, with `nth`, as that request is sent.
 
-        Each worker that had one is told as `Struck`.
+        Each worker that had one is told as `Struck`; returns those that had one now.
         """
 
     def skew(self, worker: str, by: int) -> None:

@@ -6,6 +6,7 @@ from mqverify.faults.plan import PlannedFault
 from mqverify.units import SECOND
 from mqverify.workload.groups import Worker
 from mqverify.worlds.actions import action_of
+from mqverify.worlds.actions.base import Action
 
 if TYPE_CHECKING:
     from mqverify.worlds.conductor import Conductor
@@ -48,6 +49,11 @@ class Injector:
                     self._conductor.appoint(_TIME_TO_NOTICE, lambda: None)
                 return True
         return False
+
+    def before(self, planned: PlannedFault) -> Action | None:
+        """The repetition of a fault that was planned before this one."""
+        earlier = self._actions[planned.identity - 1] if planned.identity else None
+        return earlier if earlier is not None and earlier.planned.number == planned.number else None
 
     def busy(self) -> bool:
         """Whether a fault is under way that has an end of its own to come."""

@@ -6,13 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from mqverify.backends.base import Admin, Endpoint, NotDone, RealSystem, Site
 from mqverify.errors import BackendUnavailable
 from mqverify.faults.plan import PlannedFault
-from mqverify.faults.targets import link_of
-from mqverify.spec.model import Fault
+from mqverify.faults.targets import link_of, reads_requests
 from mqverify.spec.targets import partition_of
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import stream
@@ -20,21 +18,7 @@ from mqverify.worlds.board import Board
 from mqverify.worlds.proxy import Proxy
 from mqverify.worlds.proxy.rules import Countdown, Disturbance, Hold, Loss, Way
 
-__all__ = ["ENCRYPTED", "Happened", "Links", "on_links", "reads_requests"]
-
-ENCRYPTED: Final = "goes by what clients ask, which nobody can read on its way over TLS"
-
-_KINDS: Final = {"cut", "delay", "lose", "reset"}
-
-
-def on_links(fault: Fault) -> bool:
-    """Whether it happens between workers and brokers, so that a real run needs a proxy there."""
-    return fault.kind in _KINDS or fault.point == "in_settle"
-
-
-def reads_requests(fault: Fault) -> bool:
-    """Whether it goes by what is asked, so that what passes must not be encrypted."""
-    return fault.kind == "lose" or fault.point == "in_settle" or fault.nth is not None
+__all__ = ["Happened", "Links"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +45,8 @@ class Links:
     ) -> None:
         """Raises BackendUnavailable if a fault reads what is encrypted."""
         conversations = real.conversations(site.endpoint)
-        for planned in faults:
-            if conversations is None and reads_requests(planned.fault):
-                what = "in_settle" if planned.fault.point == "in_settle" else planned.kind
-                raise BackendUnavailable(f"`{what}` {ENCRYPTED}; run it on a listener without TLS")
+        if conversations is None and any(reads_requests(planned.fault) for planned in faults):
+            raise BackendUnavailable("a fault goes by what clients ask, which nobody can read on its way over TLS")
         self._real = real
         self._endpoint = site.endpoint
         self._admin = admin
@@ -121,7 +103,7 @@ class Links:
             proxy.count_down(Countdown(disturbance.workers, disturbance.brokers, fault.nth, begin))
         return lambda: proxy.lift(disturbance)
 
-    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> Sequence[str]:
         """As `World.reset`. Raises NotDone where nobody can tell which broker is meant."""
         proxy, brokers = self._proxy, self._brokers(link_of(planned.fault).broker)
 
@@ -129,11 +111,13 @@ class Links:
             for name in proxy.reset_here(workers, brokers):
                 self._tell(Happened(planned, name))
 
-        if planned.fault.nth is None:
-            for name in proxy.reset(workers, brokers):
-                self._tell(Happened(planned, name))
-        else:
+        if planned.fault.nth is not None:
             proxy.count_down(Countdown(frozenset(workers), brokers, planned.fault.nth, reset))
+            return ()
+        had_one = proxy.reset(workers, brokers)
+        for name in had_one:
+            self._tell(Happened(planned, name))
+        return had_one
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         fault = planned.fault

@@ -23,7 +23,7 @@ from mqverify.backends.base import Backend, Brokers, Site
 from mqverify.backends.registry import real_system
 from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
-from mqverify.faults.targets import names_brokers
+from mqverify.faults.targets import names_brokers, on_links
 from mqverify.history.files import replay
 from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
 from mqverify.units import format_duration
@@ -33,7 +33,7 @@ from mqverify.worlds.base import Before, Busy, Ended, Notice, Scenario, Struck, 
 from mqverify.worlds.board import Board
 from mqverify.worlds.clock import LONGEST_WAITED_FOR, RunClock
 from mqverify.worlds.conductor import Conductor, Outcome
-from mqverify.worlds.links import Links, on_links
+from mqverify.worlds.links import Links
 from mqverify.worlds.observed import Observations
 from mqverify.worlds.run_locks import RunLock
 from mqverify.worlds.sinks import add_effects, make_file, sinks_file
@@ -232,8 +232,8 @@ class RealWorld:
     def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         return self._meddled.disturb(planned, workers)
 
-    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
-        self._meddled.reset(planned, workers)
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> Sequence[str]:
+        return self._meddled.reset(planned, workers)
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         self._meddled.lose(planned, eligible)

@@ -1,10 +1,12 @@
 """Which spec runs on which backend, in which world, and why some cannot."""
 
 from collections.abc import Sequence
+from functools import cache
 
+from mqverify.backends.base import Endpoint
 from mqverify.backends.registry import backend, names, real_system, real_targets
 from mqverify.errors import UsageError
-from mqverify.faults.targets import strikes_brokers
+from mqverify.faults.targets import reads_requests, strikes_brokers
 from mqverify.guarantees.planned import NOT_JUDGED_YET
 from mqverify.guarantees.registry import catalogue
 from mqverify.spec.issues import did_you_mean
@@ -19,12 +21,17 @@ _LONGEST_REAL_RUN = 3600 * SECOND
 
 
 def select_scenarios(
-    specs: Sequence[Spec], backends: Sequence[tuple[str, str | None]], breaks_brokers: bool = False
+    specs: Sequence[Spec],
+    backends: Sequence[tuple[str, str | None]],
+    breaks_brokers: bool = False,
+    profile: str | None = None,
 ) -> list[Scenario]:
     """The scenarios that `-b NAME[=TARGET]` asks for; without any, every backend of every spec, simulated.
 
-    NAME is a label in a spec, else a system. Raises `UsageError` for a name that matches nothing anywhere.
+    NAME is a label in a spec, else a system. Raises `UsageError` for a name that matches nothing anywhere, and for
+    mistakes in how to get into a real system (`profile`, and the environment).
     """
+    looked_at = cache(lambda system, target: _look(system, target, profile))  # once: brokers may go away meanwhile
     scenarios: list[Scenario] = []
     matched: set[str] = set()
     for spec in specs:
@@ -36,8 +43,10 @@ def select_scenarios(
             if labels:
                 matched.add(name)
             for label in labels:
-                require_target(name, spec.backends[label].system, target)
-                scenarios.append(Scenario(len(scenarios), spec, label, target, breaks_brokers))
+                system = spec.backends[label].system
+                require_target(name, system, target)
+                there = (breaks_brokers, *looked_at(system, target), profile)
+                scenarios.append(Scenario(len(scenarios), spec, label, target, *there))
     missing = [name for name, _ in backends if name not in matched]
     if missing:
         known = sorted({label for spec in specs for label in spec.backends})
@@ -45,6 +54,15 @@ def select_scenarios(
             f"no spec has a backend called {missing[0]!r} or of that system; there are: {', '.join(known) or 'none'}"
         )
     return scenarios
+
+
+def _look(system: str, target: str | None, profile: str | None) -> tuple[int | None, bool]:
+    """How many servers there are that can be broken from here, and whether what is said to them is encrypted."""
+    if target is None:
+        return None, False
+    there = real_system(system)
+    access = {} if there.starts_brokers(target) else there.access(profile)
+    return there.own_brokers(target), there.conversations(Endpoint(target, access)) is None
 
 
 def _labels(spec: Spec, name: str) -> list[str]:
@@ -134,7 +152,11 @@ def _passes(faults: Sequence[Fault]) -> list[str]:
 
 _ONE_SIMULATED_BROKER = "the simulated world has one broker, which never fails"
 _NOT_ALLOWED = "was not started for this check, so its brokers are broken with --allow-broker-faults only"
-_NOT_OURS = "its brokers cannot be broken from here, as those can that `mqverify up` keeps on this machine"
+_NOT_OURS = (
+    "its brokers are not mqverify's to break; those are that `-b kafka=local:3` starts, and with --allow-broker-faults "
+    "those that `mqverify up` keeps"
+)
+_ENCRYPTED = "goes by what clients ask, which nobody can read on its way over TLS; run it on a listener without TLS"
 _OF_PARTITIONS = ("broker of partition ", "followers of partition ")
 
 
@@ -166,16 +188,17 @@ def _copies(scenario: Scenario) -> int:
 def _broker_limits(scenario: Scenario) -> list[str]:
     """What a spec asks of the servers that those at this target are not."""
     here = f"-b {scenario.system}={scenario.target}"
-    real, target = real_system(scenario.system), scenario.target or ""
-    there = real.own_brokers(target)
+    real = real_system(scenario.system)
+    is_started = real.starts_brokers(scenario.target or "")
+    there = scenario.own_brokers
     reasons = []
     for fault in scenario.spec.faults:
         if not strikes_brokers(fault):
             continue
-        if not (scenario.breaks_brokers or real.starts_brokers(target)):
-            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} {_NOT_ALLOWED}")
-        elif there is None:
+        if there is None:
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here}: {_NOT_OURS}")
+        elif not (scenario.breaks_brokers or is_started):
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} {_NOT_ALLOWED}")
         elif _highest(fault) > there:
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} has {_brokers(there)}")
         elif fault.target[0].startswith("followers") and _copies(scenario) == 1:
@@ -200,6 +223,13 @@ def _brokers(count: int) -> str:
     return f"{count} brokers" if count > 1 else "one broker"
 
 
+def _by_what(fault: Fault) -> str:
+    """What makes a fault go by requests, where its kind alone does not say so."""
+    if fault.kind == "lose":
+        return ""
+    return " at in_settle" if fault.point == "in_settle" else " with `nth`"
+
+
 def _real_limits(scenario: Scenario) -> list[str]:
     """What a spec asks for that the real world cannot give yet."""
     reasons = _broker_limits(scenario)
@@ -207,4 +237,7 @@ def _real_limits(scenario: Scenario) -> list[str]:
     if least > _LONGEST_REAL_RUN:
         reasons.append(f"it would take {format_duration(least)} on a real broker, where only `pass` lets time pass")
     reasons += _passes(scenario.spec.faults)
+    if scenario.encrypted:
+        unread = [fault for fault in scenario.spec.faults if reads_requests(fault)]
+        reasons += [f"`{fault.kind}`{_by_what(fault)} {_ENCRYPTED}" for fault in unread]
     return [*reasons, *real_system(scenario.system).lacks(scenario.settings)]

@@ -183,8 +183,8 @@ class SimulatedWorld:
     def disturb(self, planned: PlannedFault, workers: Sequence[str]) -> Callable[[], bool]:
         return self._links.disturb(planned, workers)
 
-    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
-        self._links.reset(planned, workers)
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> Sequence[str]:
+        return self._links.reset(planned, workers)
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         self._links.lose(planned, eligible)

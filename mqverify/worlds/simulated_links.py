@@ -53,15 +53,21 @@ class SimulatedLinks:
             network.count_down(workers, fault.nth, struck)
         return lift
 
-    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> None:
-        def reset(_name: str = "") -> None:
-            for name in self._broker.reset(workers):
+    def reset(self, planned: PlannedFault, workers: Sequence[str]) -> Sequence[str]:
+        def reset() -> Sequence[str]:
+            had_one = self._broker.reset(workers)
+            for name in had_one:
                 self._struck(planned, name)
+            return had_one
 
         if planned.fault.nth is None:
+            return reset()
+
+        def nth(_name: str) -> None:
             reset()
-        else:
-            self._network.count_down(workers, planned.fault.nth, reset)
+
+        self._network.count_down(workers, planned.fault.nth, nth)
+        return ()
 
     def lose(self, planned: PlannedFault, eligible: Iterable[str]) -> None:
         of: Literal["producer", "consumer"] = (

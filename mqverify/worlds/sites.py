@@ -104,7 +104,8 @@ class Sites:
         with self._lock:
             self.reaching += 1
         try:
-            return real_system(scenario.system).reach(scenario.target or "", scenario.settings, self._tell, access)
+            reach = real_system(scenario.system).reach
+            return reach(scenario.target or "", scenario.settings, self._tell, access, scenario.breaks_brokers)
         finally:
             with self._lock:
                 self.reaching -= 1

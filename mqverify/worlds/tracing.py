@@ -1,10 +1,11 @@
-"""One run of the simulated world, told event by event instead of judged."""
+"""One run, told event by event instead of judged: one of the simulated world can be had again, a real one never."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from shlex import quote
 
+from mqverify.backends.registry import real_system
 from mqverify.errors import BackendUnavailable, UsageError
 from mqverify.events import Trace
 from mqverify.guarantees.trace import trace_events
@@ -32,14 +33,25 @@ class Wanted:
     """The first so many of them."""
 
 
-def trace(spec: Spec, backend: str | None, seed: int, wanted: Wanted) -> Trace:
-    """Run a spec once on one backend, simulated, and tell what happened. Nothing is judged.
+def trace(
+    spec: Spec,
+    backend: tuple[str, str | None] | None,
+    seed: int,
+    wanted: Wanted,
+    *,
+    breaks_brokers: bool = False,
+    profile: str | None = None,
+    tell: Callable[[str], None] = lambda _message: None,
+) -> Trace:
+    """Run a spec once on one backend (name and target as `-b` has them), and tell what happened. Nothing is judged.
 
-    Raises UsageError where a name matches nothing, or several; BackendUnavailable for what is unsupported.
+    `breaks_brokers` and `profile` as `select_scenarios` takes them; `tell` hears what takes long on a real system.
+    Raises UsageError where a name matches nothing, or several; BackendUnavailable for what is unsupported; where a
+    real system cannot be had, or is lost, another BackendError.
     """
-    scenario = _scenario(spec, backend)
+    scenario = _scenario(spec, backend, breaks_brokers, profile)
     began = time.perf_counter()
-    rows, outcome = run_simulated(scenario, seed)
+    rows, outcome = _run(scenario, seed, tell)
     summary = summarize(scenario, seed, rows, outcome, round((time.perf_counter() - began) * 1000))
     messages = _messages(rows, wanted)
     _require_worker(rows, wanted.worker)
@@ -47,7 +59,7 @@ def trace(spec: Spec, backend: str | None, seed: int, wanted: Wanted) -> Trace:
     with database() as connection:
         create_tables(connection)
         load_runs(connection, {0: rows})
-        load_rows(connection, "runs", [_run_row(seed, outcome)])
+        load_rows(connection, "runs", [_run_row(scenario, seed, outcome)])
         total, events = trace_events(
             connection,
             words,
@@ -57,23 +69,30 @@ def trace(spec: Spec, backend: str | None, seed: int, wanted: Wanted) -> Trace:
             limit=wanted.limit,
         )
     return Trace(
-        spec.name, spec.file, scenario.label, scenario.system, summary, words["place"], words["position"], total, events
-    )
+        spec.name, spec.file, scenario.label, scenario.system, scenario.world, summary, words["place"],
+        words["position"], total, events,
+    )  # fmt: skip
 
 
-def _run_row(seed: int, outcome: Outcome) -> list[object]:
-    return [0, 0, seed, "simulated", outcome.drained, outcome.ended_at, outcome.give_up_reason]
+def _run(scenario: Scenario, seed: int, tell: Callable[[str], None]) -> tuple[RunRows, Outcome]:
+    if scenario.world == "simulated":
+        return run_simulated(scenario, seed)
+    from mqverify.worlds.real_chunk import run_real
+    from mqverify.worlds.sites import Sites
+
+    access = {scenario.system: real_system(scenario.system).access(scenario.profile)}
+    with closing(Sites([scenario], tell, access)) as sites, sites.lend(scenario) as site:
+        return run_real(scenario, seed, site, tell)
 
 
-def _scenario(spec: Spec, backend: str | None) -> Scenario:
-    name, separator, _ = (backend or "").partition("=")
-    if separator:
-        file = quote(spec.file)
-        raise UsageError(
-            f"-b {backend}: a run on a real broker cannot be repeated, so there is none to trace; write -b {name} "
-            f"to trace the spec simulated; `mqverify check {file} -b {backend} -v` shows what a real run did"
-        )
-    scenarios = select_scenarios([spec], [(name, None)] if backend else [])
+def _run_row(scenario: Scenario, seed: int, outcome: Outcome) -> list[object]:
+    return [0, 0, seed, scenario.world, outcome.drained, outcome.ended_at, outcome.give_up_reason]
+
+
+def _scenario(
+    spec: Spec, backend: tuple[str, str | None] | None, breaks_brokers: bool, profile: str | None
+) -> Scenario:
+    scenarios = select_scenarios([spec], [] if backend is None else [backend], breaks_brokers, profile)
     if len(scenarios) > 1:
         labels = ", ".join(scenario.label for scenario in scenarios)
         raise UsageError(f"one run is traced, on one backend: say which with -b; there are {labels}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.engine import Options
 from mqverify.engine import compare as module
 from mqverify.engine.compare import Comparison, Known, Pair, compare_worlds, read_known
@@ -162,10 +163,9 @@ def test_what_cannot_be_compared_is_a_mistake(arguments: tuple[str, ...], told: 
 
 
 @pytest.mark.real_kafka
-def test_the_worlds_agree_on_a_crash_in_mid_batch(has_kafka: None) -> None:
-    ran = mqverify(
-        "compare", ROOT / "specs/settling/after-batch.yaml", "--worlds", "-b", "kafka=local", "--output-format", "json"
-    )
+def test_the_worlds_agree_on_a_crash_in_mid_batch(kafka_broker: LocalCluster) -> None:
+    where = ("-b", f"kafka={kafka_broker.bootstrap}")
+    ran = mqverify("compare", ROOT / "specs/settling/after-batch.yaml", "--worlds", *where, "--output-format", "json")
     document = json.loads(ran.stdout)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert document["summary"]["compared"] == document["summary"]["agree"] > 0

@@ -92,7 +92,8 @@ def test_of_a_long_run_the_first_events_are_shown_and_the_others_counted() -> No
     [
         ([CRASH], 2, "say which with -b; there are kafka, persistent, acks_at_once, catch_up"),
         ([CRASH, "-b", "eventstore"], 2, "there are persistent, acks_at_once, catch_up"),
-        ([CRASH, "-b", "kafka=local"], 2, "a run on a real broker cannot be repeated"),
+        ([CRASH, "-b", "kafka=nowhere"], 2, "that is no place where a kafka can be"),
+        ([CRASH, "-b", "kafka=127.0.0.1:1"], 3, "no Kafka can be reached at 127.0.0.1:1"),
         ([CRASH, "-b", "nats"], 2, "no spec has a backend called 'nats'"),
         ([CRASH, "-b", "kafka", "--key", "key_14"], 2, "did you mean key-14?"),
         ([CRASH, "-b", "kafka", "--message", "200"], 2, "there are 0 to 199"),

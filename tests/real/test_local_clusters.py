@@ -1,8 +1,6 @@
-"""Clusters of several brokers, secured ones, and those that are kept: what a user of each relies on."""
+"""Secured clusters, and those that are kept: what a user of each relies on."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,13 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError
 
 from mqverify.backends.kafka.kept import find_kept
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.site import LocalSite
-from mqverify.errors import BackendLost
 
 pytestmark = [
     pytest.mark.real_kafka,
@@ -30,81 +27,6 @@ def wait_until(condition, seconds=60.0):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
-
-
-def leader_and_copies(cluster, topic):
-    """The leader and the copies in sync of partition 0, as a broker tells that can; (None, []) if none can."""
-    for number in set(cluster.alive()) - set(cluster.paused()):
-        try:
-            with closing(KafkaAdminClient(bootstrap_servers=cluster.address(number))) as admin:
-                partition = admin.describe_topics([topic])[0]["partitions"][0]
-                return partition["leader_id"], partition["isr_nodes"]
-        except KafkaError:
-            continue
-    return None, []
-
-
-def end_of(cluster, topic):
-    with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap.split(","))) as consumer:
-        return consumer.end_offsets([TopicPartition(topic, 0)])[TopicPartition(topic, 0)]
-
-
-def send(cluster, topic, count):
-    """Acknowledged by all copies in sync."""
-    there = [cluster.address(number) for number in cluster.alive()]
-    with closing(KafkaProducer(bootstrap_servers=there, acks="all")) as producer:
-        for _ in range(count):
-            producer.send(topic, b"message").get(60)
-
-
-def test_three_brokers_lose_what_they_may_lose_and_are_whole_again():
-    """acks=1: acknowledged by a leader whose followers stand still, lost when it dies; the election is clean. With
-    unclean elections a copy that lacks what all in sync acknowledged may lead, and the controller's log says so.
-    """
-    with LocalCluster(3) as cluster:
-        assert list(cluster.numbers()) == [1, 2, 3]
-        assert sorted(cluster.pids) == cluster.nodes == [1, 2, 3, 100]
-        with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap.split(","))) as admin:
-            unclean = {"unclean.leader.election.enable": "true"}
-            admin.create_topics({"one": {"assignments": {0: [1, 2, 3]}}})
-            admin.create_topics({"unclean": {"assignments": {0: [2, 3]}, "configs": unclean}})
-        producer = KafkaProducer(bootstrap_servers=cluster.bootstrap.split(","), acks=1, enable_idempotence=False)
-        with closing(producer):
-            for _ in range(10):
-                producer.send("one", b"message").get(60)
-            cluster.pause(2)
-            cluster.pause(3)
-            for _ in range(20):
-                producer.send("one", b"message").get(60)
-            cluster.kill(1)
-        cluster.resume(2)
-        cluster.resume(3)
-        wait_until(lambda: leader_and_copies(cluster, "one")[0] in (2, 3))
-        site = LocalSite(cluster)
-        site.check()  # what a fault killed is not gone
-        site.heal()
-        assert leader_and_copies(cluster, "one") == (1, [1, 2, 3])
-        assert end_of(cluster, "one") < 30
-        assert cluster.unclean_elections("one") == []
-
-        send(cluster, "unclean", 5)
-        cluster.kill(3)
-        wait_until(lambda: leader_and_copies(cluster, "unclean") == (2, [2]))
-        send(cluster, "unclean", 7)
-        cluster.kill(2)
-        before = time.time()
-        cluster.restart(3)
-        wait_until(lambda: cluster.unclean_elections("unclean"))
-        ((partition, at_ms, leader),) = cluster.unclean_elections("unclean")
-        assert (partition, leader) == (0, 3)
-        assert before < at_ms / 1000 < time.time()
-        site.heal()
-        assert end_of(cluster, "unclean") == 5
-
-        os.kill(cluster.pids[2], signal.SIGKILL)
-        wait_until(lambda: cluster.gone() == [2])
-        with pytest.raises(BackendLost, match="went away in mid-run: node 2"):
-            site.check()
 
 
 @pytest.mark.parametrize("security", ["tls", "plain", "scram"])
@@ -126,6 +48,15 @@ def test_a_secured_cluster_lets_in_only_who_shows_who_he_is(security):
         secrets = [value for name, value in endpoint.options.items() if "password" in name]
         commands = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
         assert not [secret for secret in secrets if secret in commands or secret in repr(endpoint)]
+
+
+BROKEN = """
+spec: the only broker dies and comes back
+workload: {messages: 200, keys: 10, producers: 1, consumers: 1, rate: 400/s}
+backends: {kafka: {partitions: 1, replication_factor: 1, auto_offset_reset: earliest}}
+faults: [{crash: broker, when: {acked: 30%}, restart_after: 1s}]
+expect: {durable: held}
+"""
 
 
 def mqverify(*arguments):
@@ -150,6 +81,19 @@ def test_a_kept_cluster_outlives_the_command_and_can_be_broken_by_another(monkey
         assert {"reachable", "create topics", "delete topics", "faults of brokers"} <= set(checks)
         with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
             assert not [topic for topic in admin.list_topics() if topic.startswith("mqverify-")]
+
+        monkeypatch.chdir(tmp_path)
+        Path("spec.yaml").write_text(BROKEN)
+        check = ("check", "spec.yaml", "-b", f"kafka=localhost:{cluster.ports[0]}", "--output-format", "json")
+        [result] = json.loads(mqverify(*check).stdout)["results"]
+        assert (result["verdict"], "with --allow-broker-faults only" in result["reason"]) == ("unsupported", True)
+        pid = cluster.pid
+        ran = mqverify(*check, "--allow-broker-faults")
+        answer = json.loads(ran.stdout)
+        assert (ran.returncode, answer["results"][0]["verdict"]) == (0, "held"), ran.stderr
+        assert [fault["took_effect"] for run in answer["runs"] for fault in run["faults"]] == [True]
+        assert "--allow-broker-faults" in answer["results"][0]["reproduce"]
+        assert (cluster.alive(), cluster.pid != pid) == ([1], True), "it is another process, and stays"
 
         pid = cluster.pid
         cluster.pause(1)

@@ -23,11 +23,12 @@ expect: {at_least_once: held}
 
 SETTLING = """
 spec: a death between a commit and its reply
-workload: {messages: 100, keys: 10, producers: 1, consumers: 1, handler: {takes: 2ms}}
+workload: {messages: 100, keys: 10, producers: 1, consumers: 1, handler: {takes: 2ms}, rate: 100/s}
 backends: {kafka: {partitions: 2, auto_offset_reset: earliest, session_timeout: 6s, heartbeat_interval: 1s}}
 faults:
   - {crash: consumer, point: in_settle, when: {handled: 30%}, restart_after: 0s}
   - {reset: [producer, broker], nth: 2}
+  - {reset: [producer, broker], when: {acked: 20}, times: 3}
 expect: {at_least_once: held}
 """
 

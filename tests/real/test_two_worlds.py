@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from mqverify.backends.kafka.local import LocalCluster
+
 pytestmark = [pytest.mark.real_kafka, pytest.mark.usefixtures("has_kafka")]
 
 ROOT = Path(__file__).parents[2]
@@ -63,18 +65,33 @@ def test_the_crash_spec_has_the_same_verdicts_in_both_worlds(tmp_path: Path) -> 
     assert list(tmp_path.glob(".mqverify/runs/*")) == [], "a good run leaves no files"
 
 
-def test_parked_messages_are_found_in_the_dead_letter_topic_of_both_worlds(tmp_path: Path) -> None:
+def test_parked_messages_are_found_in_the_dead_letter_topic_of_both_worlds(
+    kafka_broker: LocalCluster, tmp_path: Path
+) -> None:
     spec = tmp_path / "parking.yaml"
     spec.write_text(PARKING)
-    simulated, real = check("kafka", tmp_path, spec), check("kafka=local", tmp_path, spec)
+    simulated, real = check("kafka", tmp_path, spec), check(f"kafka={kafka_broker.bootstrap}", tmp_path, spec)
     assert verdicts(simulated) == verdicts(real)
     assert {verdict for verdict, _ in verdicts(real).values()} == {"held"}
 
 
-def test_a_producer_that_is_killed_sends_again_what_it_is_not_sure_of(tmp_path: Path) -> None:
+def test_a_producer_that_is_killed_sends_again_what_it_is_not_sure_of(
+    kafka_broker: LocalCluster, tmp_path: Path
+) -> None:
     spec = tmp_path / "again.yaml"
     spec.write_text(AGAIN)
-    real = check("kafka=local", tmp_path, spec)
+    real = check(f"kafka={kafka_broker.bootstrap}", tmp_path, spec)
     assert {verdict for verdict, _ in verdicts(real).values()} == {"held"}
     [run] = real["runs"]
     assert run["deliveries"] >= 2 * run["messages"], "two groups"
+
+
+def test_a_real_run_is_traced_and_cannot_be_repeated(kafka_broker: LocalCluster, tmp_path: Path) -> None:
+    spec = tmp_path / "again.yaml"
+    spec.write_text(AGAIN)
+    command = ["trace", "again.yaml", "-b", f"kafka={kafka_broker.bootstrap}", "--key", "key-1", "--limit", "1000"]
+    ran = subprocess.run([sys.executable, "-m", "mqverify", *command], cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "handled it" in ran.stdout
+    assert "fault" in ran.stdout
+    assert "this run was real, and cannot be repeated" in ran.stdout

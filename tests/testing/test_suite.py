@@ -11,6 +11,7 @@ import pytest
 from mqverify.backends import registry
 from mqverify.backends.kafka.admin import KafkaAdmin
 from mqverify.backends.kafka.backend import KafkaBackend
+from mqverify.backends.kafka.local import LocalCluster
 from mqverify.backends.kafka.reader import FreshReader
 from mqverify.errors import SpecError, UsageError
 from mqverify.testing import Report, conformance, suite
@@ -43,11 +44,14 @@ def test_our_own_pass_simulated(system: str, settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.real_kafka
-def test_kafka_passes_on_a_real_broker(has_kafka: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_passes_on_a_real_broker(
+    kafka_broker: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    report = conformance("kafka", {**KAFKA, "session_timeout": "3s", "group_min_session_timeout": "1s"}, "local")
+    settings = {**KAFKA, "session_timeout": "3s", "group_min_session_timeout": "500ms"}  # as its broker has it
+    report = conformance("kafka", settings, kafka_broker.bootstrap)
     assert report.passed, report
-    assert report.world == "real (local)"
+    assert report.world == f"real ({kafka_broker.bootstrap})"
 
 
 def test_what_there_is_not_and_what_it_does_not_take() -> None:

@@ -198,6 +198,17 @@ def test_connections_are_reset(label: str, end: str, nth: str) -> None:
     assert fault["ended_at"] is not None
 
 
+@pytest.mark.parametrize("label", ["kafka", "persistent"])
+@pytest.mark.parametrize("nth", ["", ", nth: 3"])
+def test_several_resets_with_one_trigger_come_one_after_the_other(label: str, nth: str) -> None:
+    """Each waits for a connection to be there again: docs/meaning.md."""
+    faults = f"[{{reset: [producer-1, broker], when: {{acked: 20}}, times: 3{nth}}}]"
+    rows = check(faults, label=label)
+    began = [fault["began_at"] for fault in table(rows, "faults")]
+    assert len(set(began)) == 3
+    assert began == sorted(began)
+
+
 def test_who_has_no_connection_has_none_to_be_reset() -> None:
     rows, outcome = run(SPEC.format(faults="[{reset: [producer-1, broker]}]", commit="sync"))
     why = "producer-1 had no connection to the broker when its trigger was pulled"

@@ -1,14 +1,13 @@
 """What the real world cannot give is told before anything runs."""
 
-from dataclasses import replace
-
 import pytest
 
 from mqverify import engine
+from mqverify.backends.kafka.real import RealKafka
 from mqverify.errors import UsageError
 from mqverify.spec.load import load_text
+from mqverify.worlds.base import Scenario
 from mqverify.worlds.selection import select_scenarios, unsupported_reason
-from tests.worlds.helpers import scenario
 
 SPEC = """
 spec: a question
@@ -17,6 +16,12 @@ backends: {{kafka: {{partitions: 2{backend}}}}}
 faults: [{fault}]
 expect: {{at_least_once: held}}
 """
+
+
+def on(text: str, target: str | None, breaks_brokers: bool = False) -> Scenario:
+    spec = load_text(text, "test.yaml", engine.registry())
+    [found] = select_scenarios([spec], [("kafka", target)], breaks_brokers)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -50,9 +55,9 @@ expect: {{at_least_once: held}}
     ],
 )
 def test_reasons(workload: str, backend: str, fault: str, reason: str | None) -> None:
-    simulated = scenario(SPEC.format(workload=workload, backend=backend, fault=fault))
-    assert unsupported_reason(simulated) is None
-    found = unsupported_reason(replace(simulated, target="local"))
+    text = SPEC.format(workload=workload, backend=backend, fault=fault)
+    assert unsupported_reason(on(text, None)) is None
+    found = unsupported_reason(on(text, "local"))
     assert (found is None) if reason is None else (found is not None and reason in found)
 
 
@@ -82,8 +87,46 @@ NOT_SIMULATED = "the simulated world has one broker, which never fails; write -b
 def test_faults_of_brokers_need_brokers_that_are_ours(
     backend: str, fault: str, target: str | None, reason: str | None
 ) -> None:
-    found = unsupported_reason(replace(scenario(SPEC.format(workload="", backend=backend, fault=fault)), target=target))
+    found = unsupported_reason(on(SPEC.format(workload="", backend=backend, fault=fault), target))
     assert (found is None) if reason is None else (found is not None and reason in found)
+
+
+@pytest.mark.parametrize(
+    ("backend", "fault", "allowed", "reason"),
+    [
+        ("", "{crash: broker-2, restart_after: 1s}", False, "are broken with --allow-broker-faults only"),
+        ("", "{crash: broker-2, restart_after: 1s}", True, None),
+        ("", "{crash: broker-4, restart_after: 1s}", True, "has 3 brokers"),
+        (OF_PARTITION, "", False, None),
+        (", replication_factor: 5", "", False, "has 3 brokers"),
+    ],
+)
+def test_a_kept_cluster_is_broken_where_that_is_allowed(
+    backend: str, fault: str, allowed: bool, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RealKafka, "own_brokers", lambda _self, _target: 3)
+    found = unsupported_reason(on(SPEC.format(workload="", backend=backend, fault=fault), "HOST:9092", allowed))
+    assert (found is None) if reason is None else (found is not None and reason in found)
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ("{lose: ack, of: producer}", "`lose` goes by"),
+        ("{reset: [producer, broker], nth: 3}", "`reset` with `nth` goes by"),
+        ("{crash: consumer, when: {handled: 50%}, point: in_settle}", "`crash` at in_settle goes by"),
+        ("{cut: [consumer, broker], for: 5s}", None),
+        ("{reset: [producer, broker], times: 2}", None),
+    ],
+)
+def test_what_goes_by_requests_cannot_be_had_over_tls(
+    fault: str, what: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MQVERIFY_KAFKA_SECURITY_PROTOCOL", "SSL")
+    text = SPEC.format(workload="", backend="", fault=fault)
+    found = unsupported_reason(on(text, "HOST:9092"))
+    assert (found is None) if what is None else (found is not None and what in found and "TLS" in found)
+    assert unsupported_reason(on(text, "local")) is None, "a broker of our own has no security"
 
 
 TWO = """

@@ -47,6 +47,10 @@ def admin_of(endpoint: Endpoint) -> Any:
         ) from None
 
 
+def _brokers(count: int) -> str:
+    return "is one broker" if count == 1 else f"are {count} brokers"
+
+
 def _require_somebody(address: str) -> None:
     """Somebody takes connections at one of the addresses. Clients would try for half a minute."""
     failures = []
@@ -83,7 +87,16 @@ class ForeignSite:
         threading.Thread(target=self._watch, name="site-watch", daemon=True).start()
 
     def require(self, settings: Any) -> None:
-        """Its brokers' settings are not ours to change, so they have to be what the spec says, or go without saying."""
+        """Its brokers' settings are not ours to change, so they have to be what the spec says, or go without saying.
+
+        And there have to be enough of them.
+        """
+        copies = settings.replication_factor
+        if copies > len(self._settings):
+            raise BackendUnsuitable(
+                f"replication_factor: {copies}: at {self.endpoint.address} {_brokers(len(self._settings))}; "
+                f"write -b kafka=local:{copies}"
+            )
         least = "group.min.session.timeout.ms"
         wanted = settings.native("broker")
         session = settings.native("consumer", defaults=True)["session_timeout_ms"]

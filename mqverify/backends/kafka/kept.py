@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mqverify.backends.kafka.addresses import split_addresses
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable, UsageError
 from mqverify.user_folders import state_folder
 
-__all__ = ["bring_up", "find_kept", "kept_folder", "take_down"]
+__all__ = ["bring_up", "find_kept", "kept_at", "kept_folder", "take_down"]
 
 
 def kept_folder() -> Path:
@@ -33,6 +34,18 @@ def find_kept() -> LocalCluster | None:
         cluster.close()
         return None
     return cluster
+
+
+def kept_at(address: str) -> LocalCluster | None:
+    """The cluster that is kept, if all these addresses (`HOST:PORT[,HOST:PORT]`) are of its brokers; close it."""
+    cluster = find_kept()
+    if cluster is None:
+        return None
+    asked = {("127.0.0.1" if host == "localhost" else host, port) for host, port in split_addresses(address)}
+    if asked <= set(split_addresses(cluster.bootstrap)):
+        return cluster
+    cluster.close()
+    return None
 
 
 def bring_up(brokers: int | None, port: int | None, tell: Callable[[str], None]) -> tuple[LocalCluster, bool]:

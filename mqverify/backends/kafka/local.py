@@ -73,6 +73,7 @@ class LocalCluster:
         self._lives_on = False
         self._archive: ClassArchive | None = None
         self._came_up_in = 0.0
+        self._tell: Callable[[str], None] = _silent
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
@@ -205,6 +206,7 @@ class LocalCluster:
         """
         if self._processes is not None:
             raise RuntimeError("the cluster is started already")
+        self._tell = progress
         java, jars = find_java(), find_jars(progress)
         self._version = jars.version
         of = "" if self._count == 1 else f" with {self._count} brokers"
@@ -366,6 +368,7 @@ class LocalCluster:
         if archive is None or archive.is_there or self._processes is None or self.nodes != [1]:
             return
         if self._status()[1].state == "running" and self._came_up_in < _QUICK_SECONDS:
+            self._tell("ending the broker gently, this once: what it leaves has later ones start in half the time")
             with suppress(BackendLost):
                 self._processes.end(1)
                 archive.adopt(1)

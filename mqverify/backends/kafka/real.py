@@ -6,7 +6,7 @@ What it needs is imported when it is needed: workers, and checks that only simul
 import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from mqverify.backends.base import Conversation, Endpoint, Leftovers, Site
@@ -37,8 +37,16 @@ class RealKafka:
         return _brokers(target) is not None
 
     def own_brokers(self, target: str) -> int | None:
-        """Clusters elsewhere are not ours to break."""
-        return _brokers(target)
+        """Of clusters elsewhere that which `mqverify up` keeps is ours to break."""
+        if not are_addresses(target):
+            return _brokers(target)
+        from mqverify.backends.kafka.kept import kept_at
+
+        cluster = kept_at(target)
+        if cluster is None:
+            return None
+        with closing(cluster):
+            return len(cluster.numbers())
 
     def lacks(self, settings: Any) -> Iterable[str]:
         if settings.client != "kafka-python":
@@ -56,11 +64,21 @@ class RealKafka:
         return (target, tuple(sorted(settings.native("broker").items())))
 
     def reach(
-        self, target: str, settings: Any, tell: Callable[[str], None], access: Mapping[str, Any] | None = None
+        self,
+        target: str,
+        settings: Any,
+        tell: Callable[[str], None],
+        access: Mapping[str, Any] | None = None,
+        breaks_brokers: bool = False,
     ) -> Site:
         if are_addresses(target):
             from mqverify.backends.kafka.foreign import ForeignSite
+            from mqverify.backends.kafka.kept import kept_at
 
+            if breaks_brokers and (cluster := kept_at(target)) is not None:
+                from mqverify.backends.kafka.kept_site import KeptSite
+
+                return KeptSite(cluster, access or {})
             return ForeignSite(Endpoint(target, access or {}))
         from mqverify.backends.kafka.site import start_local
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from mqverify.backends.base import NotDone
 from mqverify.faults.plan import PlannedFault
 from mqverify.faults.targets import link_of
+from mqverify.units import MILLISECOND, SECOND
 from mqverify.workload.groups import Worker
 from mqverify.worlds.actions.base import NOBODY, Action
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from mqverify.worlds.conductor import Conductor
 
 __all__ = ["AskAdmin", "Disturb", "Lose", "PassTime", "Reset"]
+
+_LOOK_EVERY: Final = 20 * MILLISECOND
+_LONGEST_WAIT: Final = 10 * SECOND
 
 
 class PassTime(Action):
@@ -87,22 +91,57 @@ class Disturb(_OnLinks):
 
 
 class Reset(_OnLinks):
-    """Connections break. Whoever had none is not touched."""
+    """Connections break. Whoever had none is not touched.
+
+    Of several with one trigger each later one begins when the one before is over: it counts its requests from then on,
+    or waits until there is a connection again, since at that moment there is none.
+    """
 
     unheard = True
 
+    def __init__(self, conductor: "Conductor", planned: PlannedFault) -> None:
+        super().__init__(conductor, planned)
+        self._next: Reset | None = None
+        self._until: int | None = None
+        """For so long it waits for a connection."""
+
+    def act(self) -> None:
+        before = self.conductor.injector.before(self.planned)
+        if isinstance(before, Reset) and before.planned.threshold == self.planned.threshold:
+            if before.phase == "armed":
+                self.phase, before._next = "armed", self
+                return
+            self._wait_for_connection()
+        super().act()
+
     def meddle(self, workers: list[str]) -> None:
         self.phase = "armed"
-        self.world.reset(self.planned, workers)
+        struck = self.world.reset(self.planned, workers)
+        if self._until is not None and not struck and self.world.now() < self._until:
+            self.conductor.appoint(_LOOK_EVERY, self._look_again)
 
     def met(self, worker: Worker) -> None:
-        if self.phase != "over":
-            self.over()
+        if self.phase == "over":
+            return
+        self.over()
+        if self._next is not None:
+            self._next._wait_for_connection()
+            self._next._look_again()
 
     def undone(self) -> str:
         if self.planned.fault.nth is not None:
             return super().undone()
+        if self._until is not None:
+            return f"{self._worker_end()} had no connection to the broker again within {_LONGEST_WAIT // SECOND} s"
         return f"{self._worker_end()} had no connection to the broker when its trigger was pulled"
+
+    def _wait_for_connection(self) -> None:
+        if self.planned.fault.nth is None:
+            self._until = self.world.now() + _LONGEST_WAIT
+
+    def _look_again(self) -> None:
+        """The one before is over, or a while has gone by."""
+        super().act()
 
 
 class Lose(Action):
