@@ -31,8 +31,8 @@ from mqverify.backends.base import Endpoint
 from mqverify.backends.kafka.jars import find_java
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable
-from mqverify.history.files import replay
 from mqverify.history.recorder import RunRows
+from mqverify.history.replay import replay
 from mqverify.history.tables import TABLES
 from mqverify.spec.load import load_text
 from mqverify.user_folders import cache_folder

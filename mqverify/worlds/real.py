@@ -24,8 +24,8 @@ from mqverify.backends.registry import real_system
 from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.faults.targets import names_brokers
-from mqverify.history.files import replay
 from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
+from mqverify.history.replay import replay
 from mqverify.units import format_duration
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import Plan

@@ -6,6 +6,7 @@ whatever that dies of.
 """
 
 import ctypes
+import gc
 import json
 import os
 import pickle
@@ -197,6 +198,8 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
             context.sink = Sink(group.sink, effects)
         adapter = backend.bind(library, task.endpoint, scenario.settings, plan, task.prefix, task.clock.since_start)
         began = board.producers_began(context.now()) if worker.kind == "producer" else 0
+        plan.payloads.remembers = False
+        gc.freeze()  # the plan and the modules live as long as the process: not to be looked through again and again
         work(worker, group, plan, adapter, context, task.before, began)
     except MqverifyError as error:
         return "failed", str(error), context
