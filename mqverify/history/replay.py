@@ -53,7 +53,7 @@ def replay(path: Path, rows: RunRows, messages: Messages, keys: Sequence[str], u
         return Replayed(None, 0, opened.torn, None, None)
     replayer = _Replayer(path, rows, messages, keys, header)
     for record in opened:
-        if type(record) is SendRow:
+        if isinstance(record, SendRow):
             replayer.add_send(record, until)
         elif until is None or record.stamp <= until:
             replayer.add(record)

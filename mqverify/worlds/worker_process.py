@@ -62,7 +62,7 @@ class RealContext:
         self.recorder = recorder
         self.dice = stream(task.seed, task.worker.name)
         self.checkpoints: MutableMapping[str, int] = FileCheckpoints(task.folder)
-        self._asked_to_stop = asked_to_stop
+        self.stopping = asked_to_stop.is_set
         self.sink: Sink | None = None
         self._board = board
         self._group = task.worker.group
@@ -118,9 +118,6 @@ class RealContext:
                 self.tell("struck", fault.identity)
                 return fault
         return None
-
-    def stopping(self) -> bool:
-        return self._asked_to_stop.is_set()
 
     def wrong_time(self) -> int | None:
         skew = self._board.skew_of(self._worker) if self._may_be_skewed else 0

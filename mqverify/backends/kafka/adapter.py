@@ -84,7 +84,9 @@ class KafkaProducerClient:
         except self._errors.KafkaError as error:
             self._recorder.send_completed(token, send_outcome(error, handed_over=False))
             return
-        future.add_both(partial(self._on_outcome, token, message, attempt, began))
+        outcome = partial(self._on_outcome, token, message, attempt, began)
+        future.add_callback(outcome)  # `add_both` would make two calls more for each send
+        future.add_errback(outcome)
 
     def wait(self) -> None:
         self._producer.flush()
