@@ -209,8 +209,8 @@ class Bench:
         task = WorkerTask(
             scenario=self.scenario, seed=0, endpoint=Endpoint(self.broker.bootstrap), prefix=prefix,
             worker=(consumers_of(group) if group else producers_of(self.plan.workload))[0],
-            clock=RunClock.starting_now(folder), folder=folder, before=Before(), parent=0,
-            notices=self._notices.fileno(),
+            clock=RunClock.starting_now(folder), folder=folder, before=Before(),
+            keeps_effects=False, parent=0, notices=self._notices.fileno(),
         )  # fmt: skip
         cpu = run_child("worker", (task, folder / "records"), profile).cpu
         rows = RunRows()

@@ -94,7 +94,8 @@ class RealWorld:
         self.stamp = strictly_increasing(self.now)
         self._observations = Observations(self.stamp)
         self._describe()
-        if scenario.keeps_effects:
+        self._keeps_effects = scenario.keeps_effects
+        if self._keeps_effects:
             make_file(sinks_file(folder))
         real = real_system(scenario.system)
         adapter = backend.bind(
@@ -112,6 +113,7 @@ class RealWorld:
             "prefix": self._prefix,
             "clock": self._clock,
             "folder": folder,
+            "keeps_effects": self._keeps_effects,
         }
         self._workforce = Workforce(common, faults, self._board, site, self._links, self.observe)
         self._lock = RunLock(self._prefix, self._about())
@@ -130,7 +132,7 @@ class RealWorld:
         self._workforce.end_all()
         self._replay(self.rows, self._workforce.records(), outcome.ended_at)
         self._observations.add_unexplained(self.rows)
-        if self._scenario.keeps_effects:
+        if self._keeps_effects:
             add_effects(sinks_file(self.folder), self.rows, outcome.ended_at)
         return replace(outcome, details={"time": ", ".join(self._passed)}) if self._passed else outcome
 

@@ -190,7 +190,7 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     try:
         library = real_system(scenario.system).library()
         group = groups[worker.group] if worker.group else None
-        if group is not None and scenario.keeps_effects:
+        if group is not None and task.keeps_effects:
             effects = FileEffects(sinks_file(task.folder), worker, context.recorder, board.lock)
             context.sink = Sink(group.sink, effects)
         adapter = backend.bind(library, task.endpoint, scenario.settings, plan, task.prefix, task.clock.since_start)
