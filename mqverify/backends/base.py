@@ -8,16 +8,18 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mqverify.backends.checks import Check
 from mqverify.faults.plan import PlannedFault
 from mqverify.history.recorder import RunRows
-from mqverify.simulation.network import Network
-from mqverify.simulation.process import Process
 from mqverify.workload.client import ConsumerClient, Context, ProducerClient
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
+
+if TYPE_CHECKING:  # a worker process on a real system is not to import the simulation
+    from mqverify.simulation.network import Network
+    from mqverify.simulation.process import Process
 
 __all__ = [
     "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "Leftovers", "NotDone", "RealSystem",
@@ -248,7 +250,7 @@ class SimulatedBroker(Protocol):
     def reset(self, workers: Collection[str]) -> Sequence[str]:
         """Break all connections of these workers at once; those of them that had any."""
 
-    def library(self, process: Process, observer: Any = None) -> Any:
+    def library(self, process: "Process", observer: Any = None) -> Any:
         """The look-alike of the client library, as one process sees it. `observer` is told of what the client settles
         by itself."""
 
@@ -333,7 +335,7 @@ class Backend(Protocol):
     real: RealSystem | None
     """None where it is simulated only."""
 
-    def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
+    def simulate(self, network: "Network", settings: Any) -> SimulatedBroker:
         """The system's model in a simulated world, its processes and connections on that network."""
 
     def bind(

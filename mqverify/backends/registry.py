@@ -6,12 +6,14 @@ module that is a `Plugin`.
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mqverify.backends.base import Backend, RealSystem
 from mqverify.errors import BackendUnavailable
 from mqverify.spec.registry import System
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["OWN", "Plugin", "backend", "names", "real_system", "real_targets", "systems"]
 
@@ -28,7 +30,9 @@ class Plugin(Protocol):
 
 
 @cache
-def _plugins() -> Mapping[str, metadata.EntryPoint]:
+def _plugins() -> Mapping[str, "EntryPoint"]:
+    from importlib import metadata
+
     return {point.name: point for point in metadata.entry_points(group="mqverify.backends") if point.name not in OWN}
 
 

@@ -2,8 +2,8 @@
 
 `FileRecorder` has the methods of `WorkerRecorder`. Each call puts one record into the mapped file before it returns, so
 whatever kills the worker, its history is whole up to the last step: the pages are the kernel's, not the process's, and
-it costs no call to the system, which would hand the interpreter's lock to another thread too. `replay` makes the same
-calls, with the recorded times, to a `WorkerRecorder`: rows are built there and nowhere else.
+it costs no call to the system, which would hand the interpreter's lock to another thread too. `replay.py` brings the
+rows back.
 """
 
 import mmap
@@ -14,40 +14,34 @@ import time
 from binascii import crc32
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mqverify.errors import HistoryError
-from mqverify.history.recorder import Messages, RunRows, WorkerRecorder
 from mqverify.history.records import (
+    BATCH,
     BATCH_HEAD,
     BLOCK_SIZE,
     CALLS,
-    CELL_PRIME,
     CELL_UNIT,
     FIELDS,
     FOREIGN_KEY,
     FORMS,
-    LONGEST_STAMP,
     MARK,
     MOST_IN_BATCH,
     NO_KEY,
     NULL,
+    SENDS,
     TAIL,
     WORDS,
     Form,
-    Record,
-    RecordFile,
     WorkerHeader,
-    batch_head,
     cells_after,
+    counted_head,
 )
+from mqverify.history.send_rows import CELL_PRIME, LONGEST_STAMP, ROW_SIZE, ROWS, complete, invoke
 
-__all__ = ["FOREIGN", "FileRecorder", "Replayed", "replay"]
-
-FOREIGN = "?"
-"""What a key that the plan does not have comes back as; a fixed-size record holds no text. No planned key is this."""
+__all__ = ["FileRecorder"]
 
 _KINDS = {call.method: number for number, call in enumerate(CALLS)}
 _CODES = {name: {word: code for code, word in enumerate(words)} for name, words in WORDS.items()}
@@ -58,10 +52,6 @@ _HANDLER_STARTED, _HANDLER_ENDED = FORMS[_KINDS["handler_started"]], FORMS[_KIND
 _SETTLING, _SETTLED = FORMS[_KINDS["settling"]], FORMS[_KINDS["settled"]]
 _START_KNOWN = FORMS[_KINDS["start_known"]]
 _ASSIGNED, _REVOKED, _LOST = (FORMS[_KINDS[name]] for name in ("assigned", "revoked", "lost"))
-_INTEGERS = {
-    call.method: [(name, kind.removesuffix("?"), kind.endswith("?")) for name, kind in call.integers] for call in CALLS
-}
-_INTACT = WORDS["intact"].index("yes")
 _OUTCOMES, _RESULTS, _STARTS = _CODES["outcome"], _CODES["result"], _CODES["start_from"]
 _ACTIONS, _COVERS, _SETTLERS = _CODES["action"], _CODES["covers"], _CODES["settled_by"]
 
@@ -91,6 +81,12 @@ class FileRecorder:
         self._cells: Any = None
         """The block with the last batch, as 64-bit numbers, for the handlers of the deliveries from … to."""
         self._cells_from = self._cells_to = self._cells_at = 0
+        self._tables: list[tuple[mmap.mmap, int]] = []
+        """The tables of sends: block and where in it their rows begin."""
+        self._rows = 0
+        """How many sends they have room for."""
+        self._in_rows = True
+        """Whether sends are still recorded there: not after one that a row cannot hold."""
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
@@ -117,9 +113,23 @@ class FileRecorder:
 
     def send_invoked(self, message: int, attempt: int = 1, expected: int | None = None) -> int:
         with self._lock:
-            self._append(_SEND_INVOKED, message, attempt, NULL if expected is None else expected)
-            self._sends += 1
-            return self._sends - 1
+            token = self._sends
+            if self._in_rows and expected is None:
+                stamp = self._now() - self._origin  # as in `_stamp`
+                if stamp <= self._last:
+                    stamp = self._last + 1
+                if token >= self._rows:
+                    self._open_table(stamp)
+                block, at = self._tables[-1]
+                if invoke(block, at + token % ROWS * ROW_SIZE, message, attempt, stamp):
+                    self._last = stamp
+                    self._sends = token + 1
+                    return token
+            self._in_rows = False
+            self._append(_SEND_INVOKED, message, attempt, _or_null(expected))
+            self._rows = min(self._rows, token)
+            self._sends = token + 1
+            return token
 
     def send_completed(
         self,
@@ -132,9 +142,20 @@ class FileRecorder:
         actual: int | None = None,
     ) -> None:
         with self._lock:
+            code = _OUTCOMES[outcome]
+            if token < self._rows and actual is None:
+                stamp = self._now() - self._origin
+                if stamp <= self._last:
+                    stamp = self._last + 1
+                block, at = self._tables[token // ROWS]
+                if complete(
+                    block, at + token % ROWS * ROW_SIZE, stamp, code, partition, position, record_time, stored_bytes
+                ):
+                    self._last = stamp
+                    return
             self._append(
-                _SEND_COMPLETED, _OUTCOMES[outcome], token, _or_null(partition), _or_null(position),
-                _or_null(record_time), _or_null(stored_bytes), _or_null(actual),
+                _SEND_COMPLETED, code, token, _or_null(partition), _or_null(position), _or_null(record_time),
+                _or_null(stored_bytes), _or_null(actual),
             )  # fmt: skip
 
     # --- consumers -----------------------------------------------------------------------------------------------
@@ -279,7 +300,7 @@ class FileRecorder:
             self._open_block(self._block + 1)
         at = self._at
         end = at + used
-        head = batch_head(self._stamp(), count)
+        head = counted_head(BATCH, self._stamp(), count)
         # The head first, in order; then the body, in whatever order the machine copies; then the tail, the mark last.
         BATCH_HEAD.pack_into(self._map, at, *head)
         start = at + BATCH_HEAD.size
@@ -292,6 +313,19 @@ class FileRecorder:
         self._cells_at = cells_after(end) // 8 - 2 * self._cells_from
         self._deliveries += count
         self._at = cells_after(end) + 16 * count
+
+    def _open_table(self, stamp: int) -> None:
+        """Have room for more sends; the first of them has this stamp too."""
+        used = BATCH_HEAD.size + TAIL.size
+        if cells_after(self._at + used) + ROWS * ROW_SIZE > BLOCK_SIZE:
+            self._open_block(self._block + 1)
+        head = counted_head(SENDS, stamp, ROWS)
+        BATCH_HEAD.pack_into(self._map, self._at, *head)
+        TAIL.pack_into(self._map, self._at + BATCH_HEAD.size, crc32(BATCH_HEAD.pack(*head)), MARK)
+        start = cells_after(self._at + used)
+        self._tables.append((self._map, start))
+        self._rows += ROWS
+        self._at = start + ROWS * ROW_SIZE
 
     def _open_block(self, number: int, used: int = 0) -> None:
         """Go on in a new block of the file. It is written with zeros, so that a full disk is noticed here and now."""
@@ -322,94 +356,4 @@ class FileRecorder:
         os.close(self._file)
         self._file = -1
         self._at = BLOCK_SIZE
-        self._cells_to = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a worker's file held. Times are nanoseconds since the run's origin."""
-
-    header: WorkerHeader | None
-    """None if the worker was killed before it had written its first word."""
-    records: int
-    torn: int
-    """Bytes of a last record that was being written when the worker was killed."""
-    first: int | None
-    last: int | None
-
-
-def replay(path: Path, rows: RunRows, messages: Messages, keys: Sequence[str], until: int | None = None) -> Replayed:
-    """Add to `rows` what a worker recorded in `path`; `messages` and `keys` are those of its plan.
-
-    What it recorded after the time `until`, when the run was over, is left out.
-
-    Raises HistoryError if the file is not a worker's, is damaged other than by a torn end, or does not fit the plan.
-    What was read before that is in `rows`.
-    """
-    opened = RecordFile(path)
-    header = opened.header
-    if header is None:
-        opened.close()
-        return Replayed(None, 0, opened.torn, None, None)
-    replayer = _Replayer(path, rows, messages, keys, header)
-    for record in opened:
-        if until is None or record.stamp <= until:
-            replayer.add(record)
-    return Replayed(header, replayer.records, opened.torn, replayer.first, replayer.last)
-
-
-class _Replayer:
-    def __init__(
-        self, path: Path, rows: RunRows, messages: Messages, keys: Sequence[str], header: WorkerHeader
-    ) -> None:
-        self.records = 0
-        self.first: int | None = None
-        self.last: int | None = None
-        self.stamp: int | None = None
-        self._path = path
-        self._keys = keys
-        self._recorder = WorkerRecorder(
-            rows, self._clock, messages, header.worker, header.incarnation, header.consumer_group, header.shard
-        )
-        # How many there are of each thing that an integer may number.
-        self._counts = {"message": len(messages.keys), "send": 0, "delivery": 0, "settlement": 0, "assignment": 0}
-
-    def _clock(self) -> int:
-        assert self.stamp is not None
-        return self.stamp
-
-    def add(self, record: Record) -> None:
-        call = record.call
-        self.stamp = record.stamp
-        self.last = max(self.last or 0, record.stamp)
-        if self.first is None:
-            self.first = record.stamp
-        arguments: dict[str, Any] = {}
-        for name, code in zip(call.words, record.codes, strict=True):
-            words = WORDS[name]
-            if code >= len(words):
-                raise HistoryError(f"{self._path}: record {self.records}: {name} has the unknown code {code}")
-            arguments[name] = code == _INTACT if name == "intact" else words[code]
-        counts = self._counts
-        for (name, kind, nullable), value in zip(_INTEGERS[call.method], record.integers, strict=True):
-            if value == NULL:
-                if not nullable:
-                    raise self._cannot_be(call.method, name, None)
-                arguments[name] = None
-            elif kind == "int":
-                arguments[name] = value
-            elif kind == "key":
-                if not FOREIGN_KEY <= value < len(self._keys):
-                    raise self._cannot_be(call.method, name, value)
-                arguments[name] = None if value == NO_KEY else FOREIGN if value == FOREIGN_KEY else self._keys[value]
-            elif 0 <= value < counts[kind]:
-                arguments[name] = value
-            else:
-                raise self._cannot_be(call.method, name, value)
-        getattr(self._recorder, call.method)(**arguments)
-        if call.makes is not None:
-            counts[call.makes] += 1
-        self.records += 1
-
-    def _cannot_be(self, method: str, name: str, value: int | None) -> HistoryError:
-        return HistoryError(f"{self._path}: record {self.records}, {method}: {name} cannot be {value}")
+        self._cells_to = self._rows = 0

@@ -4,8 +4,8 @@ A file begins with the header: 8 bytes of magic, format version and length of th
 JSON of `WorkerHeader`, CRC-32 of all that. Each record is one call of a recorder: its kind (u16: number + 1, and that
 byte's complement), its stamp (i64), codes (u8, the place of a word in `WORDS`), integers (i64, null is the least), the
 CRC-32 of all this, and `MARK`. `CALLS` says what the codes and integers of each kind mean. One kind more, `BATCH`,
-holds the deliveries of one poll, and *cells* for when their handlers started and ended. A change of any of this is a
-new `FORMAT`.
+holds the deliveries of one poll, and *cells* for when their handlers started and ended; another, `SENDS`, a table of
+sends (`send_rows.py`). A change of any of this is a new `FORMAT`.
 
 Files grow by whole blocks of zeros, and a record lies in one block. Bytes are written in order, the mark last, so a
 record without its mark was being written when the worker was killed, and nothing comes after it.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mqverify.errors import HistoryError
+from mqverify.history.send_rows import CELL_PRIME, LONGEST_STAMP, ROW_SIZE, DamagedRow, SendRow, rows_in
 
 __all__ = [
     "BATCH",
@@ -39,6 +40,7 @@ __all__ = [
     "MOST_IN_BATCH",
     "NO_KEY",
     "NULL",
+    "SENDS",
     "TAIL",
     "WORDS",
     "Call",
@@ -46,12 +48,12 @@ __all__ = [
     "Record",
     "RecordFile",
     "WorkerHeader",
-    "batch_head",
     "cells_after",
     "code_of",
+    "counted_head",
 ]
 
-FORMAT = 2
+FORMAT = 3
 BLOCK_SIZE = 256 * 1024
 """A multiple of every system's page size, and more than any header or batch."""
 NULL = -(1 << 63)
@@ -154,24 +156,22 @@ FORMS: tuple[Form, ...] = tuple(_form(kind, call) for kind, call in enumerate(CA
 BATCH = len(CALLS)
 BATCH_HEAD = struct.Struct("<HqII")
 MOST_IN_BATCH = 2048
-LONGEST_STAMP = 1 << 52
-"""A cell holds stamps below this: 52 days."""
 FIELDS = 6
 _DELIVERY = struct.Struct(f"<{FIELDS}q")
-CELL_PRIME = 257
-"""Cells are multiples of it, which no number is any more when one of its bytes is changed."""
 CELL_UNIT = 4 * CELL_PRIME
 """A cell is the stamp times this, and the code of the result times `CELL_PRIME`."""
-_KIND_OF = {struct.pack("<H", code_of(kind)): kind for kind in range(BATCH + 1)}
+# The kind after that: a head alike with how many rows there are, CRC-32, mark; then, aligned alike, the rows.
+SENDS = BATCH + 1
+_KIND_OF = {struct.pack("<H", code_of(kind)): kind for kind in range(SENDS + 1)}
 _KINDS = {call.method: kind for kind, call in enumerate(CALLS)}
 _DELIVERED = CALLS[_KINDS["delivered"]]
 _STARTED, _ENDED = CALLS[_KINDS["handler_started"]], CALLS[_KINDS["handler_ended"]]
 
 
-def batch_head(stamp: int, count: int) -> tuple[int, int, int, int]:
-    """What `BATCH_HEAD` packs."""
-    head = BATCH_HEAD.pack(code_of(BATCH), stamp, count, 0)
-    return code_of(BATCH), stamp, count, crc32(head[: -_CHECK.size])
+def counted_head(kind: int, stamp: int, count: int) -> tuple[int, int, int, int]:
+    """What `BATCH_HEAD` packs, for a batch or a table of sends."""
+    head = BATCH_HEAD.pack(code_of(kind), stamp, count, 0)
+    return code_of(kind), stamp, count, crc32(head[: -_CHECK.size])
 
 
 def cells_after(end: int) -> int:
@@ -221,7 +221,9 @@ class Record(NamedTuple):
 
 
 class RecordFile:
-    """A worker's file, to read: `header`, then iterate over `Record`s; then `torn` is how many bytes were left.
+    """A worker's file, to read: `header`, then iterate over `Record`s and `SendRow`s, which are two calls each.
+
+    Then `torn` is how many bytes were left.
 
     A file that ends in the middle of the header has `header` None and no records, one that ends in the middle of a
     record lacks that one: so a SIGKILL leaves it. Everything else raises HistoryError: no regular file, not one of
@@ -240,7 +242,7 @@ class RecordFile:
             self._file.close()
             raise
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[Record | SendRow]:
         with self._file:
             if self.header is None:
                 return
@@ -255,6 +257,12 @@ class RecordFile:
                         _, stamp, count, _ = BATCH_HEAD.unpack_from(block, at)
                         yield from self._batch(block, at + BATCH_HEAD.size, stamp, count)
                         at = cells_after(at + size) + 16 * count
+                    elif block[at] - 1 == SENDS:
+                        _, stamp, count, _ = BATCH_HEAD.unpack_from(block, at)
+                        self._note(stamp)
+                        start, end = at + size, cells_after(at + size)
+                        at = end + ROW_SIZE * count
+                        yield from self._sends(block[start:end], block[end:at])
                     else:
                         yield self._record(block, at)
                         at += size
@@ -266,16 +274,22 @@ class RecordFile:
     def _size(self, block: bytes, at: int) -> int:
         """The size of the whole record there. 0 if there is none, or a part of one: then that part is `torn`."""
         kind = _KIND_OF.get(block[at : at + 2], -1)
-        size = _batch_size(block, at) if kind == BATCH else FORMS[kind].whole.size if kind >= 0 else 2
+        size = 2 if kind < 0 else self._size_of(kind, block, at)
         end = at + size
         if kind >= 0 and end <= len(block) and block[end - 1]:
             return size
         self.torn = len(block[at:].rstrip(b"\0"))
-        if not self.torn or (self.torn < size and 0 < block[at] <= BATCH + 1):
+        if not self.torn or (self.torn < size and 0 < block[at] <= SENDS + 1):
             return 0
         if kind < 0:
             raise self._wrong(f"a record is of the unknown kind {block[at] - 1}")
         raise self._wrong("a record has a wrong checksum")
+
+    @staticmethod
+    def _size_of(kind: int, block: bytes, at: int) -> int:
+        if kind == SENDS:
+            return BATCH_HEAD.size + TAIL.size
+        return _batch_size(block, at) if kind == BATCH else FORMS[kind].size
 
     def _verify(self, block: bytes, at: int, end: int) -> None:
         checksum, mark = TAIL.unpack_from(block, end)
@@ -307,6 +321,14 @@ class RecordFile:
             if value:
                 yield self._handler_call(self._deliveries + place // 2, place % 2 == 1, value)
         self._deliveries += count
+
+    def _sends(self, gap: bytes, table: bytes) -> Iterator[SendRow]:
+        if gap.strip(b"\0"):
+            raise self._wrong("something follows a record that is not whole")
+        try:
+            yield from rows_in(table)
+        except DamagedRow as error:
+            raise self._wrong("a row of a send is none") from error
 
     def _handler_call(self, token: int, ended: bool, value: int) -> Record:
         number, rest = divmod(value, CELL_PRIME)

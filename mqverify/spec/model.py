@@ -29,7 +29,8 @@ SinkKind = Literal["plain", "idempotent", "transactional"]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Validators are built when a spec is read: a worker process, which is handed one that was, needs none.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Keys(_Model):
@@ -77,7 +78,7 @@ class Group(_Model):
 
 class Workload(_Model):
     messages: int = Field(ge=1, le=10_000_000)
-    keys: Keys = Keys()
+    keys: Keys = Keys.model_construct()
     producers: int = Field(default=1, ge=1, le=1_000)
     consumers: int = Field(default=1, ge=1, le=1_000)
     groups: dict[str, Group] = Field(default_factory=lambda: {"group": Group()})
@@ -85,8 +86,8 @@ class Workload(_Model):
     rate: float | None = None
     """Messages a second over all producers; None: as fast as possible."""
     payload: int = Field(default=100, ge=0)
-    handler: Handler = Handler()
-    settle: Settle = Settle()
+    handler: Handler = Handler.model_construct()
+    settle: Settle = Settle.model_construct()
     commit: Literal["sync", "async"] = "sync"
     loop: Literal["poll", "iterator"] = "poll"
     start: Literal["consumers_first", "together", "producers_first"] = "consumers_first"
@@ -126,7 +127,7 @@ class Fault(_Model):
     """`crash`, `pause`, `slow`, `pass`, `add_partitions`, `cut`, …"""
     target: tuple[str, ...] = ()
     """`("consumer",)`, `("billing/consumer-1",)`, `("all consumers",)`, `("consumer-1", "broker")` …"""
-    when: When = When()
+    when: When = When.model_construct()
     point: Literal["before_handle", "in_handler", "before_settle", "in_settle", "after_settle"] | None = None
     restart_after: tuple[int, int] | None = (0, 0)
     """Nanoseconds, least and most; None: never."""
@@ -191,7 +192,7 @@ class Spec(_Model):
     finding: str = ""
     decision: str | None = None
     tags: tuple[str, ...] = ()
-    runs: Runs = Runs()
+    runs: Runs = Runs.model_construct()
     workload: Workload
     backends: dict[str, BackendSection]
     faults: tuple[Fault, ...] = ()

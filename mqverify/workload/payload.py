@@ -34,6 +34,9 @@ _FOREIGN = Decoded(None, None, None, True)
 class Payloads:
     """Writes and reads the payloads of one plan. `size` is the least size in bytes of a payload."""
 
+    remembers = True
+    """Whether what was written is kept, to be read faster. To no use where nobody in this process reads it."""
+
     def __init__(self, keys: Sequence[str], sequences: Sequence[int], producers: Sequence[int], size: int) -> None:
         self._keys = keys
         self._sequences = sequences
@@ -46,7 +49,8 @@ class Payloads:
         head = _BODY.pack(message, self._sequences[message], self._producers[message], len(key))
         body = b"".join((head, key)).ljust(self._size - _CHECKSUM.size, b".")
         payload = _CHECKSUM.pack(crc32(body)) + body
-        self._written[payload] = Decoded(message, self._keys[message], self._sequences[message], True)
+        if self.remembers:
+            self._written[payload] = Decoded(message, self._keys[message], self._sequences[message], True)
         return payload
 
     def decode(self, payload: bytes | None) -> Decoded:

@@ -32,22 +32,22 @@ class ProducerDuties:
 
 def produce(client: ProducerClient, context: Context, duties: ProducerDuties) -> None:
     """Send everything in order, then wait for all outcomes."""
-    sent = context.marker("sent")
-    if duties.retry_unsure:
+    sent, stopping, sleep, send = context.marker("sent"), context.stopping, context.sleep, client.send
+    due, one_in_flight, retries = duties.due, duties.one_in_flight, duties.retry_unsure
+    if retries:
         _send_again(client, context, duties.unsure)
     for number, message in enumerate(duties.messages):
-        if context.stopping():
+        if stopping():
             break
-        wait = SEND_COST if duties.due is None else max(SEND_COST, duties.due[number] - context.now())
-        context.sleep(wait)
-        client.send(message)
+        sleep(SEND_COST if due is None else max(SEND_COST, due[number] - context.now()))
+        send(message)
         sent(message)
-        if duties.one_in_flight:
+        if one_in_flight:
             client.wait()
-        if duties.retry_unsure:
+        if retries:
             _retry(client, context)
     client.wait()
-    if duties.retry_unsure:
+    if retries:
         _retry(client, context)
     client.close()
 

@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol
 
 from mqverify.backends.base import Adapter, Admin, Backend, Brokers
 from mqverify.faults.plan import PlannedFault
-from mqverify.guarantees.registry import catalogue
 from mqverify.history.recorder import Row, RunRows
 from mqverify.spec.model import Spec
 from mqverify.workload.client import Context, Unsure
@@ -68,6 +67,8 @@ class Scenario:
     @property
     def keeps_effects(self) -> bool:
         """Whether effects are recorded, of all groups: where a sink does more than to take them, or they are judged."""
+        from mqverify.guarantees.registry import catalogue
+
         named = (catalogue().get(name) for name in self.spec.expectations(self.label))
         judged = any(guarantee is not None and "effects" in guarantee.needs for guarantee in named)
         return judged or any(group.sink != "plain" for group in self.groups)

@@ -123,7 +123,10 @@ class Board:
             else:
                 board[place] = 1
 
-        return mark
+        def mark_only(message: int) -> None:
+            board[seen_at + message] = 1
+
+        return mark if waiting else mark_only
 
     def _mark_exactly(self, number: int, place: int, waiting: list[PlannedFault], fired: Callable[[int], None]) -> None:
         """Count a message in one step with what this triggers; strike those off `waiting` that wait no more.

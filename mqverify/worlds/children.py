@@ -45,6 +45,8 @@ class WorkerTask:
     folder: Path
     before: Before
     """What a producer's earlier incarnations have left behind."""
+    keeps_effects: bool
+    """Whether effects are recorded."""
     parent: int
     notices: int
     """The file number that notices are written to, as lines of JSON."""

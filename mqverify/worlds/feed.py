@@ -6,11 +6,13 @@ An application that iterates over a subscription has no other way to wait only f
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mqverify.simulation.future import Future
-from mqverify.simulation.process import Process
 from mqverify.workload.client import FeedEnded
+
+if TYPE_CHECKING:
+    from mqverify.simulation.process import Process
 
 __all__ = ["SimulatedFeed", "ThreadFeed"]
 
@@ -18,7 +20,7 @@ __all__ = ["SimulatedFeed", "ThreadFeed"]
 class SimulatedFeed:
     """A `Feed`. While `idle()`, waiting in vain changes nothing, and costs nothing (simulation/renewals.py)."""
 
-    def __init__(self, process: Process, items: Iterable[Any], capacity: int, idle: Callable[[], bool]) -> None:
+    def __init__(self, process: "Process", items: Iterable[Any], capacity: int, idle: Callable[[], bool]) -> None:
         self._kernel = process.kernel
         self._capacity = capacity
         self._idle = idle

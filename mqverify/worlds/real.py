@@ -24,8 +24,8 @@ from mqverify.backends.registry import real_system
 from mqverify.errors import BackendLost
 from mqverify.faults.plan import PlannedFault, draw_faults
 from mqverify.faults.targets import names_brokers, on_links
-from mqverify.history.files import replay
 from mqverify.history.recorder import Row, RunRows, left_behind, strictly_increasing
+from mqverify.history.replay import replay
 from mqverify.units import format_duration
 from mqverify.workload.groups import Worker
 from mqverify.workload.plan import Plan
@@ -97,7 +97,8 @@ class RealWorld:
         self.stamp = strictly_increasing(self.now)
         self._observations = Observations(self.stamp)
         self._describe()
-        if scenario.keeps_effects:
+        self._keeps_effects = scenario.keeps_effects
+        if self._keeps_effects:
             make_file(sinks_file(folder))
         real = real_system(scenario.system)
         adapter = backend.bind(
@@ -115,6 +116,7 @@ class RealWorld:
             "prefix": self._prefix,
             "clock": self._clock,
             "folder": folder,
+            "keeps_effects": self._keeps_effects,
         }
         self._workforce = Workforce(common, faults, self._board, site, self._links, self.observe)
         self._lock = RunLock(self._prefix, self._about())
@@ -133,7 +135,7 @@ class RealWorld:
         self._workforce.end_all()
         self._replay(self.rows, self._workforce.records(), outcome.ended_at)
         self._observations.add_unexplained(self.rows)
-        if self._scenario.keeps_effects:
+        if self._keeps_effects:
             add_effects(sinks_file(self.folder), self.rows, outcome.ended_at)
         return replace(outcome, details={"time": ", ".join(self._passed)}) if self._passed else outcome
 

@@ -6,6 +6,7 @@ whatever that dies of.
 """
 
 import ctypes
+import gc
 import json
 import os
 import pickle
@@ -61,7 +62,7 @@ class RealContext:
         self.recorder = recorder
         self.dice = stream(task.seed, task.worker.name)
         self.checkpoints: MutableMapping[str, int] = FileCheckpoints(task.folder)
-        self._asked_to_stop = asked_to_stop
+        self.stopping = asked_to_stop.is_set
         self.sink: Sink | None = None
         self._board = board
         self._group = task.worker.group
@@ -117,9 +118,6 @@ class RealContext:
                 self.tell("struck", fault.identity)
                 return fault
         return None
-
-    def stopping(self) -> bool:
-        return self._asked_to_stop.is_set()
 
     def wrong_time(self) -> int | None:
         skew = self._board.skew_of(self._worker) if self._may_be_skewed else 0
@@ -192,11 +190,13 @@ def _work(task: WorkerTask, records: Path, asked_to_stop: threading.Event) -> tu
     try:
         library = real_system(scenario.system).library()
         group = groups[worker.group] if worker.group else None
-        if group is not None and scenario.keeps_effects:
+        if group is not None and task.keeps_effects:
             effects = FileEffects(sinks_file(task.folder), worker, context.recorder, board.lock)
             context.sink = Sink(group.sink, effects)
         adapter = backend.bind(library, task.endpoint, scenario.settings, plan, task.prefix, task.clock.since_start)
         began = board.producers_began(context.now()) if worker.kind == "producer" else 0
+        plan.payloads.remembers = False
+        gc.freeze()  # the plan and the modules live as long as the process: not to be looked through again and again
         work(worker, group, plan, adapter, context, task.before, began)
     except MqverifyError as error:
         return "failed", str(error), context

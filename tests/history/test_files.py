@@ -15,7 +15,7 @@ import pytest
 
 from mqverify.errors import HistoryError
 from mqverify.history import records
-from mqverify.history.files import FOREIGN, FileRecorder, replay
+from mqverify.history.files import FileRecorder
 from mqverify.history.recorder import RunRows, WorkerRecorder, strictly_increasing
 from mqverify.history.records import (
     BATCH,
@@ -24,13 +24,16 @@ from mqverify.history.records import (
     CALLS,
     FORMS,
     MARK,
+    SENDS,
     TAIL,
     WORDS,
     WorkerHeader,
-    batch_head,
     cells_after,
     code_of,
+    counted_head,
 )
+from mqverify.history.replay import FOREIGN, replay
+from mqverify.history.send_rows import CELL_PRIME, ROW_SIZE, ROWS
 from mqverify.history.tables import TABLES
 
 KEYS = ["order-0", "order-1", "注文-2"]
@@ -131,6 +134,72 @@ def test_deliveries_of_one_poll_come_back_as_if_recorded_one_by_one(tmp_path):
     replayed_rows = RunRows()
     replay(path, replayed_rows, Plan(), KEYS)
     assert replayed_rows.tables == rows.tables
+
+
+def test_sends_come_back_as_if_recorded_one_by_one(tmp_path):
+    """Whatever fits into a row, and what does not: too large a number, a revision."""
+    rows, path = RunRows(), tmp_path / "worker.records"
+    clock = strictly_increasing(lambda: 7)
+    direct = WorkerRecorder(rows, clock, Plan(), HEADER.worker, HEADER.incarnation, HEADER.consumer_group, HEADER.shard)
+    to_file = FileRecorder(path, HEADER, KEYS, lambda: 1_007)
+    for recorder in (direct, to_file):
+        for number in range(2 * ROWS):
+            assert recorder.send_invoked(number % 9, 1 + number % 3) == number
+        for number in range(2 * ROWS - 1, 0, -2):
+            recorder.send_completed(number, "acked", 3, number, -number, 282)
+        recorder.send_completed(0, "acked", None, 0, None, 1)
+        recorder.send_completed(2, "unknown")
+        recorder.send_completed(4, "failed")
+        recorder.assigned(0)
+        recorder.send_completed(6, "acked", 0, 1, 2**62, 4)
+        recorder.send_completed(8, "acked", 0, 1, -(2**62), 4, 5)
+        token = recorder.send_invoked(3)
+        for expected in (None, 7, None):
+            recorder.send_completed(token, "acked", 1, 2, 3, 4)
+            token = recorder.send_invoked(2, 2**20, expected)
+        recorder.send_completed(token, "acked", 1, 2, 3, 4)
+    replayed_rows = RunRows()
+    replayed = replay(path, replayed_rows, Plan(), KEYS)
+    assert replayed_rows.tables == rows.tables
+    assert (replayed.torn, replayed.first) == (0, 7)
+
+
+def test_a_send_is_invoked_or_not_and_answered_or_not(tmp_path):
+    """A worker can be killed between any two words; each is written in one step, the last of them counts."""
+    _, _, path, recorder = both(tmp_path)
+    recorder.send_invoked(0)
+    empty = bytearray(path.read_bytes())
+    rows = cells_after(len(HEADER.pack()) + BATCH_HEAD.size + TAIL.size)
+    empty[rows : rows + ROW_SIZE] = bytes(ROW_SIZE)
+    recorder.send_invoked(1)
+    recorder.send_completed(0, "acked", 3, 17, 5, 282)
+    full = path.read_bytes()
+    first, second = range(rows, rows + ROW_SIZE, 8), range(rows + ROW_SIZE, rows + 2 * ROW_SIZE, 8)
+    found = []
+    for word in (None, *first[:2], *second[:2], *first[2:]):
+        if word is not None:
+            empty[word : word + 8] = full[word : word + 8]
+        path.write_bytes(empty)
+        replayed = replay(path, left := RunRows(), Plan(), KEYS)
+        found.append((replayed.records, [row[-1] for row in left.tables["sends"]]))
+    unknown = (2, ["unknown", "unknown"])
+    one = (1, ["unknown"])
+    assert found == [(0, []), (0, []), one, one, unknown, *[unknown] * 4, (3, ["acked", "unknown"])]
+    assert bytes(empty) == full
+
+
+def test_what_was_recorded_after_the_end_of_the_run_is_left_out(tmp_path):
+    path = tmp_path / "worker.records"
+    recorder = FileRecorder(path, HEADER, KEYS, Ticks(1_000, 10))
+    recorder.send_invoked(0)  # at 10
+    recorder.send_completed(0, "acked", 0, 0, 0, 0)
+    recorder.send_invoked(1)
+    recorder.send_completed(1, "acked", 0, 1, 0, 0)  # at 40
+    found = []
+    for until in (5, 10, 25, 39, 40):
+        replay(path, rows := RunRows(), Plan(), KEYS, until)
+        found.append([row[-1] for row in rows.tables["sends"]])
+    assert found == [[], ["unknown"], ["acked"], ["acked", "unknown"], ["acked", "acked"]]
 
 
 def test_both_recorders_have_the_same_methods_and_the_format_knows_each():
@@ -249,6 +318,8 @@ def test_every_flipped_byte_is_seen(tmp_path):
     recorder.handler_started(token)
     recorder.handler_ended(token, "handled")
     recorder.handler_started(0)
+    recorder.send_invoked(3)
+    recorder.send_completed(recorder.send_invoked(4), "acked", 0, 1, 2, 3)
     data = path.read_bytes()
     used = len(data.rstrip(b"\0"))
     broken = tmp_path / "broken"
@@ -283,7 +354,7 @@ def test_another_format_version_is_refused_by_its_number(tmp_path, monkeypatch):
     path = tmp_path / "worker.records"
     FileRecorder(path, HEADER, KEYS).close()
     monkeypatch.undo()
-    with pytest.raises(HistoryError, match="version 9, and this mqverify reads 2"):
+    with pytest.raises(HistoryError, match="version 9, and this mqverify reads 3"):
         replay(path, RunRows(), Plan(), KEYS)
 
 
@@ -293,11 +364,19 @@ def pack(kind, stamp, *fields, code=None):
 
 
 def pack_batch(stamp, *deliveries):
-    head = BATCH_HEAD.pack(*batch_head(stamp, len(deliveries)))
+    head = BATCH_HEAD.pack(*counted_head(BATCH, stamp, len(deliveries)))
     body = head + b"".join(struct.pack("<6q", *delivery) for delivery in deliveries)
     cells = 16 * len(deliveries)
     end = len(HEADER.pack()) + len(body) + TAIL.size
     return body + TAIL.pack(crc32(body), MARK) + bytes(cells_after(end) - end + cells)
+
+
+def pack_send(stamp, message, invoked, position, completed):
+    head = BATCH_HEAD.pack(*counted_head(SENDS, stamp, 1))
+    words = (message * 1024 + 1 if message else 0, invoked, 0, position, 0, 0, completed)
+    end = len(HEADER.pack()) + len(head) + TAIL.size
+    gap = bytes(cells_after(end) - end)
+    return head + TAIL.pack(crc32(head), MARK) + gap + struct.pack("<7q", *(CELL_PRIME * word for word in words))
 
 
 NULL = records.NULL
@@ -318,6 +397,12 @@ NULL = records.NULL
         (pack(0, -1, 0, 1, NULL), "do not increase"),
         (pack(0, 5, 0, 1, NULL) * 2, "do not increase"),
         (pack_batch(5, (0, 0, 0, 0, 0, 1), (9, 0, 0, 0, 1, 1)), "message cannot be 9"),
+        (pack_send(5, 9 + 1, 5, 0, 0), "message cannot be 9"),
+        (pack_send(5, 0, 5, 0, 0), "a row of a send is none"),
+        (pack_send(5, 1, 5, 1, 6 * 4 + 3), "unknown code 3"),
+        (pack_send(5, 1, -5, 0, 0), "a row of a send is none"),
+        (pack_send(5, 1, 0, 1, 4), "a row of a send is none"),
+        (pack_send(0, 1, 5, 0, 0) * 2, "do not increase"),
         (pack_batch(5, (0, 0, 0, 0, 0, 7)), "intact has the unknown code 7"),
         (pack_batch(5, (0, 0, 0, 0, 0, 1), (1, 0, 0, 0, 1, 1)) + pack(0, 6, 0, 1, NULL), "do not increase"),
     ],
@@ -386,6 +471,7 @@ from mqverify.history.records import WorkerHeader
 recorder = FileRecorder(Path(sys.argv[1]), WorkerHeader("consumer-1", "consumer", 0, "group", None, 1, 0), ["a"])
 for number in range(10**9):
     token = recorder.delivered_together([(0, "a", 0, 0, number, True)] * 20)[0] if number % 7 else recorder.assigned(0)
+    recorder.send_completed(recorder.send_invoked(0), "acked", 0, number, number, 200)
     if number % 7:
         recorder.handler_started(token)
         recorder.handler_ended(token, "handled")

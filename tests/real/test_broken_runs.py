@@ -10,9 +10,10 @@ from mqverify import engine
 from mqverify.backends.kafka.real import RealKafka
 from mqverify.errors import BackendLost, BackendUnavailable
 from mqverify.events import RunFinished, ScenarioFinished, Warned
-from mqverify.history.files import FileRecorder, replay
+from mqverify.history.files import FileRecorder
 from mqverify.history.recorder import RunRows
 from mqverify.history.records import WorkerHeader
+from mqverify.history.replay import replay
 from mqverify.spec.load import load
 from mqverify.worlds import real_chunk
 from mqverify.worlds.chunk import judge_runs, run_simulated

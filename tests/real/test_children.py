@@ -48,6 +48,7 @@ def stand_in(tmp_path, monkeypatch):
         task = {
             "scenario": None, "seed": 0, "worker": WORKER, "endpoint": Endpoint(""), "prefix": "",
             "clock": RunClock.starting_now(tmp_path), "folder": tmp_path, "before": Before(),
+            "keeps_effects": False,
         }  # fmt: skip
         started.append(Child(len(started), task))
         return started[-1]

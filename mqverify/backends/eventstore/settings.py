@@ -42,7 +42,7 @@ def _kept(kind: Literal["duration", "count"], native: str, about: str, unit: int
 class EventStoreSettings(BaseModel):
     """The settings of a backend whose system is Event Store."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     # mqverify's own words
     stream: Annotated[

@@ -84,8 +84,9 @@ class KafkaProducerClient:
         except self._errors.KafkaError as error:
             self._recorder.send_completed(token, send_outcome(error, handed_over=False))
             return
-        future.add_callback(self._on_ack, token, message)
-        future.add_errback(self._on_error, token, (message, attempt, None), began)
+        outcome = partial(self._on_outcome, token, message, attempt, began)
+        future.add_callback(outcome)  # `add_both` would make two calls more for each send
+        future.add_errback(outcome)
 
     def wait(self) -> None:
         self._producer.flush()
@@ -93,16 +94,19 @@ class KafkaProducerClient:
     def close(self) -> None:
         self._producer.close()
 
-    def _on_ack(self, token: int, message: int, metadata: Any) -> None:
-        # A retry that the broker recognises too late to know where it lies is acknowledged with offset -1.
-        position = metadata.offset if self._learns_offsets and metadata.offset >= 0 else None
+    def _on_outcome(self, token: int, message: int, attempt: int, began: int, outcome: Any) -> None:
+        """`outcome` is a `RecordMetadata`, or an exception."""
+        if isinstance(outcome, BaseException):
+            self._on_error(token, (message, attempt, None), began, outcome)
+            return
+        _, partition, _, offset, timestamp, _, key_size, value_size, _ = outcome
         self._recorder.send_completed(
             token,
             "acked",
-            metadata.partition,
-            position,
-            None if metadata.timestamp is None else self._since_start(metadata.timestamp),
-            stored_size(metadata.serialized_key_size, metadata.serialized_value_size),
+            partition,
+            offset if self._learns_offsets and offset >= 0 else None,  # -1: a retry recognised too late to know
+            None if timestamp is None else self._since_start(timestamp),
+            stored_size(key_size, value_size),
         )
         self._acked(message)
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mqverify.backends.base import Endpoint, RealSystem, SimulatedBroker
 from mqverify.backends.kafka.adapter import KafkaAdapter
 from mqverify.backends.kafka.binding import Binding
 from mqverify.backends.kafka.real import RealKafka
 from mqverify.history.recorder import RunRows
-from mqverify.simulation.network import Network
-from mqverify.simulation.process import Process
 from mqverify.workload.groups import ConsumerGroup, Delivery
 from mqverify.workload.plan import Plan
+
+if TYPE_CHECKING:  # a worker process on a real system is not to import the simulation
+    from mqverify.simulation.network import Network
+    from mqverify.simulation.process import Process
 
 __all__ = ["KafkaBackend"]
 
@@ -27,7 +29,7 @@ class _SimulatedKafka:
         self._cluster = cluster
         self._profile = profile
 
-    def library(self, process: Process, observer: Any = None) -> Any:
+    def library(self, process: "Process", observer: Any = None) -> Any:
         return self._cluster.library(process, profile=self._profile, observer=observer)
 
     def leader(self, group: str) -> str | None:
@@ -73,7 +75,7 @@ class KafkaBackend:
     vocabulary: Mapping[str, str] = {"position": "offset", "place": "partition"}
     real: RealSystem | None = RealKafka()
 
-    def simulate(self, network: Network, settings: Any) -> SimulatedBroker:
+    def simulate(self, network: "Network", settings: Any) -> SimulatedBroker:
         from mqverify.simulation.kafka import BrokerSettings, SimulatedKafka
 
         known = {field.name for field in fields(BrokerSettings)}

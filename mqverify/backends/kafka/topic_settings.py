@@ -13,7 +13,7 @@ __all__ = ["TopicSettings"]
 class TopicSettings(BaseModel):
     """What a spec says of the topic, and whose client reads and writes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     # mqverify's own words
     partitions: Annotated[
