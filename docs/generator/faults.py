@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docs.generator.places import Place, places, sample
+from mqverify.faults.targets import names_brokers
 from mqverify.spec.fault_lines import POINTS
 from mqverify.spec.registry import FaultKind, Registry
 from mqverify.spec.vocabulary import SpecWord, spec_words
@@ -21,7 +22,6 @@ _SUBJECTS: Final[Mapping[str, Any]] = {
     "skew": {"producer-1": "-1h"},
     "nothing": True,
 }
-_BROKERS: Final = {"broker", "broker of partition 0", "node leader"}
 _KEYS: Final[Mapping[str, Any]] = {"for": "10s", "by": "1s", "handler": "40s", "of": "producer"}
 """What stands in the sample of a kind, behind its own name and behind the keys that it needs."""
 
@@ -51,7 +51,7 @@ def _lines(kind: FaultKind) -> Iterator[tuple[str, Mapping[str, Any]]]:
     needs = {name: _KEYS[name] for name in (*kind.needs, *(name for name in kind.takes if name == "of"))}
     if kind.subject == "link":
         for role in kind.targets:
-            yield f"`{role}`", {kind.name: [role, "consumer" if role in _BROKERS else "broker"], **needs}
+            yield f"`{role}`", {kind.name: [role, "consumer" if names_brokers(role) else "broker"], **needs}
     elif kind.targets:
         for role in kind.targets:
             yield f"`{role}`", {kind.name: role, **needs}

@@ -16,8 +16,10 @@ from mqverify.worlds.selection import not_judged, select_scenarios
 
 __all__ = ["Place", "places", "sample", "unsupported_at"]
 
-_REAL: Final = "local"
-"""The target that a real system has, if any can be reached."""
+_REAL: Final = "local:3"
+"""The target that a real system has, if any can be reached, with all that can be had there."""
+_COPIES: Final = {"kafka": {"replication_factor": 3}}
+"""What a system of several servers is told so that they have something to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,13 @@ def places() -> tuple[Place, ...]:
 
 def sample(place: Place, fault: Mapping[str, Any] | None = None) -> Scenario:
     """A small spec there, with a fault; `UsageError` if there is no such world."""
+    settings: dict[str, Any] = {"subscribe": place.subscribe} if place.subscribe else {}
+    if place.target is not None:
+        settings |= _COPIES.get(place.system, {})
     document = {
         "spec": "a sample",
         "workload": {"messages": 100, "consumers": 2},
-        "backends": {place.system: {"subscribe": place.subscribe} if place.subscribe else None},
+        "backends": {place.system: settings or None},
         "faults": [dict(fault)] if fault else [],
         "expect": {"at_least_once": "held"},
     }
