@@ -56,7 +56,8 @@ def _lines(kind: FaultKind) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for role in kind.targets:
             yield f"`{role}`", {kind.name: role, **needs}
     else:
-        yield "", {kind.name: _SUBJECTS[kind.subject], **needs}
+        when = {"when": "drained"} if kind.subject == "duration" else {}  # real time passes while all are idle only
+        yield "", {kind.name: _SUBJECTS[kind.subject], **needs, **when}
     for point in POINTS if "point" in kind.takes else ():
         yield f"`point: {point}`", {kind.name: kind.targets[0], **needs, "point": point}
 
