@@ -22,7 +22,7 @@ check: $(STAMP)
 	$(BIN)/mqverify check specs/
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadgroup $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
