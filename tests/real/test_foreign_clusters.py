@@ -53,15 +53,19 @@ def no_process_is_left():
 
 
 def start(*arguments, **environment):
-    STARTED.append(
-        subprocess.Popen(
-            [sys.executable, "-m", "mqverify", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started the tests beside it
+    try:
+        STARTED.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "mqverify", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **environment},
+            )
         )
-    )
+    finally:
+        signal.signal(signal.SIGINT, heeded)
     return STARTED[-1]
 
 

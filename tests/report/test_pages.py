@@ -63,7 +63,7 @@ def test_all_that_can_be_named_has_a_page_and_is_listed(registry: Registry) -> N
         ("eventstore.stream", "values:     per_key, one, per_key % N\n"),
         ("MQ132", "untested:   no "),
         ("cut", "one_way"),
-        ("crash", "a fault of a broker comes with a later version"),
+        ("crash", "a fault of a node comes with a later version"),
         ("MQ203", "wrong:"),
     ],
 )
