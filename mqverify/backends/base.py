@@ -23,8 +23,17 @@ if TYPE_CHECKING:  # a worker process on a real system is not to import the simu
 
 __all__ = [
     "Adapter", "Admin", "Backend", "Brokers", "Conversation", "Endpoint", "Leftovers", "NotDone", "RealSystem",
-    "Request", "SimulatedBroker", "Site",
+    "Request", "SimulatedBroker", "Site", "brokers_in_words", "silent",
 ]  # fmt: skip
+
+
+def silent(_message: str) -> None:
+    """Hears what takes long, and tells nobody."""
+
+
+def brokers_in_words(count: int) -> str:
+    """`one broker`, `3 brokers`."""
+    return "one broker" if count == 1 else f"{count} brokers"
 
 
 @dataclass(frozen=True)

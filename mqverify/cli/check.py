@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mqverify.cli.options import LARGEST_SEED, duration, option
+from mqverify.cli import options as common
+from mqverify.cli.options import duration, option
 from mqverify.errors import UsageError
 from mqverify.report.standard import (
     ColorChoice,
@@ -38,14 +39,9 @@ def check(
             "started for the check, kafka=HOST:PORT[,HOST:PORT] is there. May be repeated.",
         ),
     ] = None,
-    keyword: Annotated[
-        str | None,
-        option("-k", variable="KEYWORD", metavar="TEXT", help="Only specs with this text in their name or path."),
-    ] = None,
-    tag: Annotated[
-        list[str] | None, option("--tag", metavar="TAG", help="Only specs with this tag. May be repeated.")
-    ] = None,
-    seed: Annotated[int, option("--seed", min=0, max=LARGEST_SEED, metavar="N", help="Seed of the first run.")] = 0,
+    keyword: Annotated[str | None, common.keyword()] = None,
+    tag: Annotated[list[str] | None, common.tag()] = None,
+    seed: Annotated[int, common.first_seed()] = 0,
     runs: Annotated[
         int | None,
         option(
@@ -65,29 +61,9 @@ def check(
             help="Begin no run after this time, such as 90s or 10m; what was not run is inconclusive.",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        option(
-            "-j",
-            "--jobs",
-            min=1,
-            metavar="N",
-            help="Processes to work in; on a real system, specs that run at a time.",
-            show_default="one a core; real runs two",
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
-    ] = None,
-    allow_broker_faults: Annotated[
-        bool,
-        typer.Option(
-            "--allow-broker-faults",
-            help="Faults may break the brokers of a cluster that `mqverify up` keeps, not only of one started "
-            "for the check.",
-        ),
-    ] = False,
+    jobs: Annotated[int | None, common.jobs()] = None,
+    profile: Annotated[str | None, common.profile()] = None,
+    allow_broker_faults: Annotated[bool, common.allow_broker_faults()] = False,
     fail_fast: Annotated[
         bool, typer.Option("-x", "--fail-fast", help="Stop after the first spec that is not as expected.")
     ] = False,
@@ -119,7 +95,7 @@ def check(
             "-v", "--verbose", help="Witnesses of expected violations, runs and their digests, the slowest specs too."
         ),
     ] = False,
-    color: Annotated[ColorChoice, option("--color", help="NO_COLOR and FORCE_COLOR are heeded.")] = "auto",
+    color: Annotated[ColorChoice, common.color()] = "auto",
 ) -> None:
     """Run specs on their backends and say which guarantees held.
 
@@ -129,6 +105,7 @@ def check(
     [tool.mqverify] of its pyproject.toml, or in mqverify.toml: seed = 7, output-format = "json".
     """
     from mqverify import engine
+    from mqverify.backends.base import silent
     from mqverify.cli import loading
     from mqverify.report import deliver, open_reports, standard_reports
     from mqverify.search.executors import make_executor
@@ -148,7 +125,7 @@ def check(
         verbose=verbose,
         allow_broker_faults=allow_broker_faults,
         profile=profile,
-        tell=(lambda _message: None) if quiet else tell_on_stderr,
+        tell=silent if quiet else tell_on_stderr,
     )
     if dry_run:
         _show_plan(specs, options, output_format, color)

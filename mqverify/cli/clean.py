@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mqverify.cli import options as common
 from mqverify.cli.options import option
 
 __all__ = ["clean"]
@@ -21,10 +22,7 @@ def clean(
             help="Where: kafka=HOST:PORT[,HOST:PORT] or kafka=local. May be repeated.",
         ),
     ],
-    profile: Annotated[
-        str | None,
-        option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
-    ] = None,
+    profile: Annotated[str | None, common.profile()] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")] = False,
     foreign: Annotated[
         bool,

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mqverify.cli.options import LARGEST_SEED, option
+from mqverify.cli import options as common
+from mqverify.cli.options import option
 from mqverify.errors import UsageError
 from mqverify.report.standard import ColorChoice, tell_on_stderr, told_as_output_error, wants_color
 
@@ -28,23 +29,9 @@ def compare(
             help="Which backend, and the real system to hold against its simulator: kafka=local. May be repeated.",
         ),
     ] = None,
-    keyword: Annotated[
-        str | None,
-        option(
-            "-k",
-            command="compare",
-            variable="KEYWORD",
-            metavar="TEXT",
-            help="Only specs with this text in their name or path.",
-        ),
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        option("--tag", command="compare", metavar="TAG", help="Only specs with this tag. May be repeated."),
-    ] = None,
-    seed: Annotated[
-        int, option("--seed", command="compare", min=0, max=LARGEST_SEED, metavar="N", help="Seed of the first run.")
-    ] = 0,
+    keyword: Annotated[str | None, common.keyword("compare")] = None,
+    tag: Annotated[list[str] | None, common.tag("compare")] = None,
+    seed: Annotated[int, common.first_seed("compare")] = 0,
     runs: Annotated[
         int | None,
         option(
@@ -56,30 +43,9 @@ def compare(
             show_default="what the spec says, else 25 simulated, 1 real",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        option(
-            "-j",
-            "--jobs",
-            command="compare",
-            min=1,
-            metavar="N",
-            help="Processes to work in; on a real system, specs that run at a time.",
-            show_default="one a core; real runs two",
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        option(
-            "--profile",
-            command="compare",
-            metavar="NAME",
-            help="How to get into a real system: a table of your profiles.toml.",
-        ),
-    ] = None,
-    allow_broker_faults: Annotated[
-        bool, typer.Option("--allow-broker-faults", help="As `mqverify check` has it.")
-    ] = False,
+    jobs: Annotated[int | None, common.jobs("compare")] = None,
+    profile: Annotated[str | None, common.profile("compare")] = None,
+    allow_broker_faults: Annotated[bool, common.allow_broker_faults()] = False,
     known: Annotated[
         str | None,
         option(
@@ -93,9 +59,7 @@ def compare(
         Literal["text", "json"],
         option("--output-format", command="compare", help="What is printed on standard output."),
     ] = "text",
-    color: Annotated[
-        ColorChoice, option("--color", command="compare", help="NO_COLOR and FORCE_COLOR are heeded.")
-    ] = "auto",
+    color: Annotated[ColorChoice, common.color("compare")] = "auto",
 ) -> None:
     """Run specs in the simulated world and on a real system, and say how many verdicts agree.
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mqverify.cli import options as common
 from mqverify.cli.options import option
 from mqverify.report.standard import ColorChoice, told_as_output_error, wants_color
 
@@ -23,16 +24,11 @@ def doctor(
             "may be done there. May be repeated.",
         ),
     ] = None,
-    profile: Annotated[
-        str | None,
-        option("--profile", metavar="NAME", help="How to get into a real system: a table of your profiles.toml."),
-    ] = None,
+    profile: Annotated[str | None, common.profile()] = None,
     output_format: Annotated[
         Literal["text", "json"], option("--output-format", command="doctor", help="What is printed.")
     ] = "text",
-    color: Annotated[
-        ColorChoice, option("--color", command="doctor", help="NO_COLOR and FORCE_COLOR are heeded.")
-    ] = "auto",
+    color: Annotated[ColorChoice, common.color("doctor")] = "auto",
 ) -> None:
     """Look at Python, Java, libraries, folders, and at systems that are asked for. Nothing is installed or started.
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mqverify.cli import options as common
 from mqverify.cli.options import LARGEST_SEED, option
 from mqverify.report.standard import ColorChoice, tell_on_stderr, told_as_output_error, wants_color
 
@@ -46,27 +47,12 @@ def trace(
             "--limit", command="trace", min=1, metavar="N", help="The first N events.", show_default="200, all as JSON"
         ),
     ] = None,
-    profile: Annotated[
-        str | None,
-        option(
-            "--profile",
-            command="trace",
-            metavar="NAME",
-            help="How to get into a real system: a table of your profiles.toml.",
-        ),
-    ] = None,
-    allow_broker_faults: Annotated[
-        bool,
-        typer.Option(
-            "--allow-broker-faults", help="Faults may break the brokers of a cluster that `mqverify up` keeps."
-        ),
-    ] = False,
+    profile: Annotated[str | None, common.profile("trace")] = None,
+    allow_broker_faults: Annotated[bool, common.allow_broker_faults()] = False,
     output_format: Annotated[
         Literal["text", "json"], option("--output-format", command="trace", help="What is printed on standard output.")
     ] = "text",
-    color: Annotated[
-        ColorChoice, option("--color", command="trace", help="NO_COLOR and FORCE_COLOR are heeded.")
-    ] = "auto",
+    color: Annotated[ColorChoice, common.color("trace")] = "auto",
 ) -> None:
     """Show what happened in one run, as a timeline: sends, deliveries, settlements, assignments, faults.
 

@@ -28,11 +28,12 @@ def up(
 
     If it is up already, its address is printed again. It is for tests: on loopback only, without security.
     """
+    from mqverify.backends.base import brokers_in_words
     from mqverify.backends.kafka.kept import bring_up
-    from mqverify.report.text import count, plain
+    from mqverify.report.text import plain
 
     cluster, is_new = bring_up(brokers, port, lambda message: typer.echo(f"mqverify: {message}", file=sys.stderr))
-    many = "one broker" if len(cluster.numbers()) == 1 else count(len(cluster.numbers()), "broker")
+    many = brokers_in_words(len(cluster.numbers()))
     typer.echo(
         f"Apache Kafka {cluster.version} is up{'' if is_new else ' already'}: {many} at {cluster.bootstrap}\n"
         f"  use it      mqverify check PATHS -b {system}={cluster.bootstrap}\n"

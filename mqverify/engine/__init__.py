@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from mqverify import __version__
+from mqverify.backends.base import silent
 from mqverify.backends.registry import real_system
 from mqverify.engine.gathered import Clock
 from mqverify.engine.real_runs import RealRuns, real_jobs
@@ -42,10 +43,6 @@ __all__ = ["Options", "check", "plan", "registry"]
 _SIMULATED_RUNS = 25
 
 
-def _silent(_message: str) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Options:
     """What a check is asked to do. `backends`: (name, target or None) as given by `-b`; empty: all, simulated."""
@@ -64,7 +61,7 @@ class Options:
     """Faults may break the brokers of clusters that were not started for the check."""
     profile: str | None = None
     """Where the way into real systems is said, beside the environment: a table of the user's profiles."""
-    tell: Callable[[str], None] = _silent
+    tell: Callable[[str], None] = silent
     """Hears what is begun on real systems, and what takes long there; from several threads."""
     verbose: bool = False
     """Tell more of that."""
@@ -145,7 +142,7 @@ def _scenarios(specs: Sequence[Spec], options: Options) -> list[Scenario]:
 
 def _real_runs(scenarios: Sequence[Scenario], runs: Mapping[int, int], options: Options, clock: Clock) -> RealRuns:
     """Nothing is reached yet. Raises UsageError if how to get in is said wrongly."""
-    tell, tell_more = options.tell, options.tell if options.verbose else _silent
+    tell, tell_more = options.tell, options.tell if options.verbose else silent
     real = [scenario for scenario in scenarios if scenario.world == "real"]
     systems = sorted({scenario.system for scenario in real})
     access = {system: real_system(system).access(options.profile) for system in systems}

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mqverify.backends.base import Adapter, Backend, Endpoint
+from mqverify.backends.base import Adapter, Backend, Endpoint, silent
 from mqverify.backends.registry import real_system
 from mqverify.guarantees.registry import DELIVERIES, FEATURES
 from mqverify.history.recorder import RunRows, strictly_increasing
@@ -139,8 +139,8 @@ def _reads(admin: Any, stamp: Callable[[], int]) -> bool:
 def _run(scenario: Scenario) -> RunRows:
     if scenario.target is None:
         return run_simulated(scenario, 0)[0]
-    with closing(real_system(scenario.system).reach(scenario.target, scenario.settings, _silent)) as site:
-        return run_real(scenario, 0, site, _silent)[0]
+    with closing(real_system(scenario.system).reach(scenario.target, scenario.settings, silent)) as site:
+        return run_real(scenario, 0, site, silent)[0]
 
 
 def _with_adapters(scenario: Scenario, plan: Plan, use: Callable[[Adapter, Adapter], object]) -> None:
@@ -153,7 +153,7 @@ def _with_adapters(scenario: Scenario, plan: Plan, use: Callable[[Adapter, Adapt
     real = real_system(scenario.system)
     with (
         tempfile.TemporaryDirectory(prefix="mqverify-") as folder,
-        closing(real.reach(scenario.target, settings, _silent)) as site,
+        closing(real.reach(scenario.target, settings, silent)) as site,
     ):
         clock = RunClock.starting_now(Path(folder))
         one, other = (
@@ -181,10 +181,6 @@ def _in_a_kernel(backend: Backend, settings: Any, plan: Plan, use: Callable[[Ada
         raise RuntimeError("the administrator waits for something that never happens")
     if ended[0] is not None:
         raise ended[0]
-
-
-def _silent(_message: str) -> None:
-    pass
 
 
 class _Rows:

@@ -157,11 +157,10 @@ class RealWorld:
 
     def _is_gone(self) -> bool:
         try:
-            self._site.check()
+            with suppress(Stopped):
+                self._site.check()
         except BackendLost:
             return True
-        except Stopped:
-            return False
         return False
 
     def _give_up(self) -> Sequence[str]:

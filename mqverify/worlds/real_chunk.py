@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mqverify.backends.base import Backend, Site
+from mqverify.backends.base import Backend, Site, silent
 from mqverify.errors import BackendError, BackendLost
 from mqverify.events import RunSummary
 from mqverify.history.recorder import RunRows
@@ -22,16 +22,12 @@ __all__ = ["run_real", "run_real_chunk"]
 _LEAST_PATIENCE = 60 * SECOND
 
 
-def _silent(_message: str) -> None:
-    pass
-
-
 def run_real_chunk(
     scenario: Scenario,
     seeds: Sequence[int],
     sites: Sites,
-    tell: Callable[[str], None] = _silent,
-    tell_more: Callable[[str], None] = _silent,
+    tell: Callable[[str], None] = silent,
+    tell_more: Callable[[str], None] = silent,
     enough: Callable[[], bool] = lambda: False,
 ) -> tuple[Chunk, str | None]:
     """Run the seeds on a real system, one after the other, and judge all runs at once.
@@ -78,7 +74,7 @@ def run_real(
     seed: int,
     site: Site,
     tell: Callable[[str], None],
-    tell_more: Callable[[str], None] = _silent,
+    tell_more: Callable[[str], None] = silent,
 ) -> tuple[RunRows, Outcome]:
     """One run on a broker that is there. Until `Stopped` is raised by the site, workers are at work.
 

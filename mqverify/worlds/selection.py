@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from mqverify.backends.base import Endpoint
+from mqverify.backends.base import Endpoint, brokers_in_words
 from mqverify.backends.registry import backend, names, real_system, real_targets
 from mqverify.errors import UsageError
 from mqverify.faults.targets import reads_requests, strikes_brokers
@@ -200,13 +200,13 @@ def _broker_limits(scenario: Scenario) -> list[str]:
         elif not (scenario.breaks_brokers or is_started):
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} {_NOT_ALLOWED}")
         elif _highest(fault) > there:
-            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} has {_brokers(there)}")
+            reasons.append(f"`{fault.kind}: {fault.target[0]}`: {here} has {brokers_in_words(there)}")
         elif fault.target[0].startswith("followers") and _copies(scenario) == 1:
             reasons.append(f"`{fault.kind}: {fault.target[0]}`: with replication_factor: 1 there are none")
     copies = _copies(scenario)
     if there is not None and copies > there:
         enough = f"write -b {scenario.system}={real.starting(copies)}"
-        reasons.append(f"replication_factor: {copies}: {here} has {_brokers(there)}; {enough}")
+        reasons.append(f"replication_factor: {copies}: {here} has {brokers_in_words(there)}; {enough}")
     return reasons
 
 
@@ -217,10 +217,6 @@ def _highest(fault: Fault) -> int:
 
 def _is_numbered(fault: Fault) -> bool:
     return all(target.startswith("broker-") for target in fault.target)
-
-
-def _brokers(count: int) -> str:
-    return f"{count} brokers" if count > 1 else "one broker"
 
 
 def _by_what(fault: Fault) -> str:

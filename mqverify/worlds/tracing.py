@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from mqverify.backends.base import silent
 from mqverify.backends.registry import real_system
 from mqverify.errors import BackendUnavailable, UsageError
 from mqverify.events import Trace
@@ -41,7 +42,7 @@ def trace(
     *,
     breaks_brokers: bool = False,
     profile: str | None = None,
-    tell: Callable[[str], None] = lambda _message: None,
+    tell: Callable[[str], None] = silent,
 ) -> Trace:
     """Run a spec once on one backend (name and target as `-b` has them), and tell what happened. Nothing is judged.
 

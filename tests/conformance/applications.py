@@ -5,15 +5,16 @@ They poll for long, since kafka-python 3.0.12 may forget a join that the end of 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kafka import ConsumerRebalanceListener
 
+from tests import commit_strategies as strategies
 from tests.conformance.arms import Here
 
 __all__ = ["STRATEGIES", "consume", "member", "send_and_die", "stubborn_member"]
 
-Handle = Callable[[Any], None]
 Trouble = tuple[str, int]
 """(`die`, n): killed while the record behind the first n is handled. (`raise`, n): the handling of number n fails.
 (`stop`, n): the handling of number n tells `at n`, and takes long."""
@@ -42,55 +43,16 @@ def consume(here: Here, strategy: str, topic: str, config: dict[str, Any], troub
         handled += 1
         here.tell(number)
 
-    STRATEGIES[strategy](here, topic, config, handle)
+    new = partial(here.consumer, topic, **config)
+    if strategy == "auto, handed to workers":
+        _hand_over(here, new)
+    else:
+        STRATEGIES[strategy](here.library, new, handle)
 
 
-def _next(here: Here, records: list[Any]) -> dict[Any, Any]:
-    last = records[-1]
-    return {here.place(last.topic, last.partition): here.offset(last.offset + 1)}
-
-
-def _poll(consumer: Any, handle: Handle) -> None:
-    while True:
-        for records in consumer.poll(timeout_ms=500).values():
-            for record in records:
-                handle(record)
-
-
-def _auto_poll(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    _poll(here.consumer(topic, **config), handle)
-
-
-def _auto_iterate(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    for record in here.consumer(topic, **config):
-        handle(record)
-
-
-def _auto_poll_finally_close(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, **config)
-    try:
-        _poll(consumer, handle)
-    finally:
-        consumer.close()
-
-
-def _auto_iterate_finally_close(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, **config)
-    try:
-        for record in consumer:
-            handle(record)
-    finally:
-        consumer.close()
-
-
-def _auto_with_block(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    with here.consumer(topic, **config) as consumer:
-        _poll(consumer, handle)
-
-
-def _hand_over(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
+def _hand_over(here: Here, new: strategies.New) -> None:
     """Workers never get to what is handed to them: three polls, and the process is gone."""
-    consumer = here.consumer(topic, **config)
+    consumer = new()
     polls = 0
     while polls < 3:
         polls += bool(consumer.poll(timeout_ms=500))
@@ -98,66 +60,17 @@ def _hand_over(here: Here, topic: str, config: dict[str, Any], handle: Handle) -
     here.die()
 
 
-def _after_batch(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, enable_auto_commit=False, **config)
-    while True:
-        for records in consumer.poll(timeout_ms=500).values():
-            for record in records:
-                handle(record)
-            consumer.commit(_next(here, records))
-
-
-def _after_batch_finally_close(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, enable_auto_commit=False, **config)
-    try:
-        while True:
-            for records in consumer.poll(timeout_ms=500).values():
-                for record in records:
-                    handle(record)
-                consumer.commit(_next(here, records))
-    finally:
-        consumer.close()
-
-
-def _async_after_batch(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, enable_auto_commit=False, **config)
-    while True:
-        for records in consumer.poll(timeout_ms=500).values():
-            for record in records:
-                handle(record)
-            consumer.commit_async(_next(here, records))
-
-
-def _before_batch(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, enable_auto_commit=False, **config)
-    while True:
-        for records in consumer.poll(timeout_ms=500).values():
-            consumer.commit(_next(here, records))
-            for record in records:
-                handle(record)
-
-
-def _after_each(here: Here, topic: str, config: dict[str, Any], handle: Handle) -> None:
-    consumer = here.consumer(topic, enable_auto_commit=False, **config)
-    while True:
-        for records in consumer.poll(timeout_ms=500).values():
-            for record in records:
-                handle(record)
-                consumer.commit(_next(here, [record]))
-
-
-STRATEGIES: dict[str, Callable[[Here, str, dict[str, Any], Handle], None]] = {
-    "auto, poll": _auto_poll,
-    "auto, iterator": _auto_iterate,
-    "auto, poll, finally close": _auto_poll_finally_close,
-    "auto, iterator, finally close": _auto_iterate_finally_close,
-    "auto, with block": _auto_with_block,
-    "auto, handed to workers": _hand_over,
-    "after batch": _after_batch,
-    "after batch, finally close": _after_batch_finally_close,
-    "after batch, async": _async_after_batch,
-    "before batch": _before_batch,
-    "after each": _after_each,
+STRATEGIES: dict[str, Callable[[Any, strategies.New, strategies.Handle], None]] = {
+    "auto, poll": strategies.auto_commit_poll,
+    "auto, iterator": strategies.auto_commit_iterate,
+    "auto, poll, finally close": strategies.auto_commit_poll_finally_close,
+    "auto, iterator, finally close": strategies.auto_commit_iterate_finally_close,
+    "auto, with block": strategies.auto_commit_with_block,
+    "after batch": strategies.commit_after_batch,
+    "after batch, finally close": strategies.commit_after_batch_finally_close,
+    "after batch, async": strategies.commit_async_after_batch,
+    "before batch": strategies.commit_before_batch,
+    "after each": strategies.commit_after_each,
 }
 
 
@@ -208,7 +121,7 @@ def stubborn_member(here: Here, topic: str, config: dict[str, Any], nap: float) 
                 slept = True
                 here.sleep(nap)
             try:
-                consumer.commit(_next(here, records))
+                consumer.commit(strategies.next_offsets(here.library, records))
                 here.tell(("committed", [records[-1].offset + 1], here.now()))
             except here.library.errors.KafkaError as error:
                 here.tell((type(error).__name__, [], here.now()))

@@ -283,12 +283,8 @@ class SimulatedArm(Arm):
 # -- real --------------------------------------------------------------------------------------------------------------
 
 
-class _RealHere(Here):
+class _OnThisMachine(Here):
     library = kafka
-
-    def __init__(self, address: Mapping[str, Any], pipe: Any) -> None:
-        self.address = address
-        self._pipe = pipe
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -298,6 +294,12 @@ class _RealHere(Here):
 
     def clock_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+
+class _RealHere(_OnThisMachine):
+    def __init__(self, address: Mapping[str, Any], pipe: Any) -> None:
+        self.address = address
+        self._pipe = pipe
 
     def tell(self, what: Any) -> None:
         self._pipe.send(("told", what))  # a write, done when it returns
@@ -369,11 +371,10 @@ class _RealProcess:
         self._process.close()
 
 
-class RealArm(Arm):
+class RealArm(_OnThisMachine, Arm):
     """A real broker on this machine, shared with other bodies."""
 
     name = "real"
-    library = kafka
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.address = {"bootstrap_servers": bootstrap}
@@ -411,12 +412,3 @@ class RealArm(Arm):
     def named(self, what: str) -> str:
         self._names += 1
         return f"{self._prefix}-{what}-{self._names}"
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def clock_ms(self) -> int:
-        return time.time_ns() // 1_000_000

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mqverify.backends.base import Brokers, Endpoint
+from mqverify.backends.base import Brokers, Endpoint, brokers_in_words
 from mqverify.backends.kafka.addresses import split_addresses
 from mqverify.errors import BackendLost, BackendUnavailable, BackendUnsuitable
 
@@ -45,10 +45,6 @@ def admin_of(endpoint: Endpoint) -> Any:
             f"{type(error).__name__}: {error}; look whether it is a broker's address, and what its listener asks of "
             "clients: MQVERIFY_KAFKA_SECURITY_PROTOCOL and the like, or a profile, say how to get in"
         ) from None
-
-
-def _brokers(count: int) -> str:
-    return "is one broker" if count == 1 else f"are {count} brokers"
 
 
 def _require_somebody(address: str) -> None:
@@ -91,10 +87,11 @@ class ForeignSite:
 
         And there have to be enough of them.
         """
-        copies = settings.replication_factor
-        if copies > len(self._settings):
+        copies, there = settings.replication_factor, len(self._settings)
+        if copies > there:
             raise BackendUnsuitable(
-                f"replication_factor: {copies}: at {self.endpoint.address} {_brokers(len(self._settings))}; "
+                f"replication_factor: {copies}: at {self.endpoint.address} {'is' if there == 1 else 'are'} "
+                f"{brokers_in_words(there)}; "
                 f"write -b kafka=local:{copies}"
             )
         least = "group.min.session.timeout.ms"
@@ -150,7 +147,7 @@ class ForeignSite:
     def _describe(self) -> Mapping[str, str]:
         cluster = self._asked("describe_cluster")
         brokers = sorted(broker["broker_id"] for broker in cluster["brokers"])
-        count = "one broker" if len(brokers) == 1 else f"{len(brokers)} brokers"
+        count = brokers_in_words(len(brokers))
         return {
             "broker": f"Apache Kafka {self._version(brokers)}, {count} at {self.endpoint.address}",
             "cluster": str(cluster.get("cluster_id")),

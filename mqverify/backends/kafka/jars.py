@@ -6,7 +6,6 @@ Nothing is fetched but through Maven with its checksums verified. A fetch goes i
 it is whole, under a file lock, so that a folder that is there is complete and two processes do not fight over it.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -17,13 +16,13 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mqverify.errors import BackendUnavailable
-from mqverify.user_folders import cache_folder
+from mqverify.user_folders import cache_folder, locked
 
 __all__ = [
     "KAFKA_VERSION",
@@ -43,6 +42,7 @@ _OLDEST_JAVA = 17
 _OLDEST_KAFKA = (4, 0)
 _MAVEN_SECONDS = 900
 _CHECKSUMS = "SHA256SUMS"
+_WAITING = "waiting for another mqverify that fetches Kafka"
 _TOLD_EVERY_SECONDS = 3
 _DOWNLOADED = re.compile(r"Downloaded from .* \(([\d.]+) (B|kB|MB|GB)")
 _KILOBYTES = {"B": 0.001, "kB": 1.0, "MB": 1000.0, "GB": 1_000_000.0}
@@ -135,7 +135,7 @@ def find_jars(progress: Callable[[str], None]) -> KafkaJars:
         raise _unavailable(folder, "there is no `mvn` on the PATH")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.parent / f".{folder.name}.lock", progress):
+        with locked(folder.parent / f".{folder.name}.lock", lambda: progress(_WAITING)):
             if _is_whole(folder):  # another process was faster
                 return KafkaJars(KAFKA_VERSION, folder, "cache")
             _fetch(maven, folder, progress)
@@ -187,17 +187,6 @@ def _checksums(folder: Path) -> dict[str, str]:
         with path.open("rb") as file:
             digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
-
-
-@contextmanager
-def _lock(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another mqverify that fetches Kafka")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch(maven: str, folder: Path, progress: Callable[[str], None]) -> None:

@@ -4,16 +4,15 @@ Whether it runs is asked of its supervisor, over the socket in its folder. So ne
 another by now nor what a power cut has left behind is taken for it.
 """
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mqverify.backends.kafka.addresses import split_addresses
 from mqverify.backends.kafka.local import LocalCluster
 from mqverify.errors import BackendUnavailable, UsageError
-from mqverify.user_folders import state_folder
+from mqverify.user_folders import locked, state_folder
 
 __all__ = ["bring_up", "find_kept", "kept_at", "kept_folder", "take_down"]
 
@@ -86,15 +85,11 @@ def take_down(tell: Callable[[str], None]) -> str | None:
 
 @contextmanager
 def _locked(tell: Callable[[str], None]) -> Iterator[None]:
-    try:
-        state_folder().mkdir(parents=True, exist_ok=True)
-        lock = (state_folder() / ".kafka.lock").open("w")
-    except OSError as error:
-        raise BackendUnavailable(f"cannot write the state folder: {error}; XDG_STATE_HOME names another") from error
-    with lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell("waiting for another mqverify that starts or ends it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            state_folder().mkdir(parents=True, exist_ok=True)
+            waiting = "waiting for another mqverify that starts or ends it"
+            held.enter_context(locked(state_folder() / ".kafka.lock", lambda: tell(waiting)))
+        except OSError as error:
+            raise BackendUnavailable(f"cannot write the state folder: {error}; XDG_STATE_HOME names another") from error
         yield

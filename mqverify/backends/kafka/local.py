@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mqverify.backends.base import Endpoint
+from mqverify.backends.base import Endpoint, silent
 from mqverify.backends.kafka.broker_logs import UncleanElection, log_tail, unclean_elections
 from mqverify.backends.kafka.class_archive import ClassArchive
 from mqverify.backends.kafka.cluster_health import await_brokers, await_whole
@@ -32,10 +32,6 @@ _PORT_TRIES = 5
 _QUICK_SECONDS = 8.0
 _STATE = "cluster.json"
 _STATE_FORMAT = 1
-
-
-def _silent(_message: str) -> None:
-    pass
 
 
 class LocalCluster:
@@ -73,7 +69,7 @@ class LocalCluster:
         self._lives_on = False
         self._archive: ClassArchive | None = None
         self._came_up_in = 0.0
-        self._tell: Callable[[str], None] = _silent
+        self._tell: Callable[[str], None] = silent
 
     # --- what a run needs to know of it ------------------------------------------------------------------------------
 
@@ -198,7 +194,7 @@ class LocalCluster:
 
     # --- life --------------------------------------------------------------------------------------------------------
 
-    def start(self, progress: Callable[[str], None] = _silent) -> None:
+    def start(self, progress: Callable[[str], None] = silent) -> None:
         """Start the cluster and wait until clients can use it. `progress` is told what takes long.
 
         Raises BackendUnavailable if there is no Java or no Kafka, or if it does not come up in time; then the message

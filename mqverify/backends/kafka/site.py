@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from mqverify.backends.base import Brokers, Endpoint
+from mqverify.backends.base import Brokers, Endpoint, brokers_in_words
 from mqverify.backends.kafka.broker_logs import UncleanElection
 from mqverify.backends.kafka.container import IMAGE, ContainerBroker, why_no_container
 from mqverify.backends.kafka.jars import NoKafka
@@ -45,10 +45,8 @@ class LocalSite:
         self.cluster = cluster
         self.brokers: Brokers | None = cluster
         self.endpoint = cluster.endpoint
-        count = len(cluster.numbers())
-        of = "one broker" if count == 1 else f"{count} brokers"
         self.details: Mapping[str, str] = {
-            "broker": f"Apache Kafka {cluster.version}, {of} {where}",
+            "broker": f"Apache Kafka {cluster.version}, {brokers_in_words(len(cluster.numbers()))} {where}",
             "client": f"kafka-python {importlib.metadata.version('kafka-python')}",
         }
 

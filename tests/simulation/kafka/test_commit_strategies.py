@@ -5,15 +5,24 @@ below the time of one batch. Then another consumer of the group reads what is le
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.simulation.kafka import applications as apps
-from tests.simulation.kafka.harness import Harness
+from tests import commit_strategies as apps
+from tests.simulation.kafka.harness import TOPIC, Harness
 
 COUNT = 200
 HANDLING = 0.01
+
+
+def drain(library: Any, config: dict[str, Any], handle: apps.Handle) -> None:
+    """Read what the group has left, committing nothing that could hide a loss, until nothing comes for a while."""
+    consumer = library.KafkaConsumer(TOPIC, enable_auto_commit=False, consumer_timeout_ms=60_000, **config)
+    for record in consumer:
+        handle(record)
+    consumer.close()
 
 
 class Trial:
@@ -46,12 +55,15 @@ class Trial:
             **config,
         }
 
+        def new(library: Any) -> apps.New:
+            return partial(library.KafkaConsumer, TOPIC, **config)
+
         def first(record: Any) -> None:
             number = int(record.value)
             handle(number)
             self.first.append(number)
 
-        process = self.harness.start("first", lambda library: application(library, config, first), profile)
+        process = self.harness.start("first", lambda library: application(library, new(library), first), profile)
         self.victim = process
         self.harness.wait(30)
         assert not process.alive
@@ -60,7 +72,7 @@ class Trial:
         second = {"group_id": group, "auto_offset_reset": "earliest", "session_timeout_ms": 6000}
         second["heartbeat_interval_ms"] = 2000
         self.harness.run(
-            lambda library: apps.drain(library, second, lambda record: self.second.append(int(record.value))), "second"
+            lambda library: drain(library, second, lambda record: self.second.append(int(record.value))), "second"
         )
 
     def kill_after(self, processed: int) -> Callable[[int], None]:
